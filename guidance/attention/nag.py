@@ -1,0 +1,34 @@
+"""NAG, Normalized Attention Guidance (arXiv 2505.21179): extrapolate away from the negative, then bound the result.
+
+Zg = Z+ + phi (Z+ - Z-)                          phi = nag_scale - 1
+Zh = Zg min(r, tau) / r     r = |Zg|_1 / |Z+|_1   per token, over all heads joined
+Z  = a Zh + (1 - a) Z+
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# Below this the positive output is zero for all purposes, and so is its direction.
+SMALLEST_NORM = 1e-6
+
+
+def token_norm(x: Tensor) -> Tensor:
+    """Sum |x| over heads and channels: [B, H, L, D] -> float32 [B, 1, L, 1] (float64 for float64)."""
+    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+    return x.abs().sum(dim=(1, 3), keepdim=True, dtype=dtype)
+
+
+def normalized_attention_guidance(positive: Tensor, negative: Tensor, nag_scale: float, nag_tau: float, nag_alpha: float) -> Tensor:
+    """Return Z from the attention outputs Z+ and Z-, both [B, H, L, D], before the output projection.
+
+    The norm runs over the joined heads, as in the paper, so H and D together are one token's channels.
+    """
+    dtype = torch.float64 if positive.dtype == torch.float64 else torch.float32
+    plus = positive.to(dtype)
+    guided = torch.lerp(plus, negative.to(dtype), 1.0 - nag_scale)
+    bound = nag_tau * token_norm(plus)
+    norm = token_norm(guided).clamp_min(SMALLEST_NORM)
+    guided.mul_((bound / norm).clamp_max(1.0))
+    return torch.lerp(plus, guided, nag_alpha).to(positive.dtype)

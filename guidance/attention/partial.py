@@ -1,0 +1,46 @@
+"""Partial attention: the output over a subset of keys together with its log-sum-exp, and the exact merge of two of them.
+
+For queries Q and a set of keys X, with S = Q K_X^T / sqrt(d):
+
+    out = softmax(S) V_X        lse = logsumexp(S)
+
+Two disjoint sets merge exactly (Milakov & Gimelshein 2018, and the FlashAttention papers):
+
+    w = sigmoid(lse_a - lse_b)   out = w out_a + (1 - w) out_b   lse = logaddexp(lse_a, lse_b)
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Partial(NamedTuple):
+    """Hold attention over a subset of the keys.
+
+    out: [B, H, L, D], normalised over that subset alone.
+    lse: [B, H, L], natural logarithm, scale included, float32 (float64 for float64 inputs); -inf over no keys.
+    """
+
+    out: Tensor
+    lse: Tensor
+
+    def rows(self, start: int, stop: int | None = None) -> Partial:
+        """Take the queries from `start` to `stop`."""
+        return Partial(self.out[:, :, start:stop], self.lse[:, :, start:stop])
+
+
+def weigh(out: Tensor, weight: Tensor) -> Tensor:
+    """Multiply [B, H, L, D] by one weight per query [B, H, L], in the precision of the weight."""
+    return out * weight.unsqueeze(-1)
+
+
+def merge(a: Partial, b: Partial) -> Partial:
+    """Merge two partial attentions over disjoint keys: exact, computed in float32, returned in the dtype of `a.out`."""
+    lse = torch.logaddexp(a.lse, b.lse)
+    # Over no keys at all both are -inf and the difference is not a number; the outputs are zero then, so any weight will do.
+    share = torch.nan_to_num(torch.sigmoid(a.lse - b.lse), nan=0.5)
+    out = weigh(a.out, share).addcmul_(b.out.to(share.dtype), (1 - share).unsqueeze(-1))
+    return Partial(out.to(a.out.dtype), lse)

@@ -1,0 +1,84 @@
+"""Bring the negatives to the model: checked against the positive prompt, and encoded by the host together with the other prompts."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import comfy.sampler_helpers
+
+from .negative import NO_PLACE, PLACES, Negative, Prompt, as_negative, check_finite, from_conditioning
+
+# Lists of a guider whose prompts say what the picture should show. Others hold negatives or the empty prompt:
+# CFGGuider, BasicGuider (positive), DualCFGGuider (positive, middle, negative), PerpNegGuider (positive, negative, empty_negative_prompt).
+POSITIVE_LISTS = ("positive", "middle")
+
+# What a conditioning may bring along that has no meaning for a negative inside the attention.
+LEFT_OUT = ("hooks", "control", "control_apply_to_uncond", "gligen", "default", "uuid", "model_conds", "cross_attn", *PLACES)
+
+
+def positives(guider: Any) -> list[dict[str, Any]]:
+    """List the guider's positive conditionings, as the run has them now."""
+    return [cond for name in POSITIVE_LISTS for cond in guider.conds.get(name, [])]
+
+
+def resolve(negative: Any, guider: Any) -> Negative:
+    """Give the negative to use: the connected one, or the sampler's own."""
+    return _own_negative(guider) if negative is None else as_negative(negative)
+
+
+def _own_negative(guider: Any) -> Negative:
+    """Read the guider's negative prompt, which at cfg 1 nobody else looks at."""
+    conds = guider.conds.get("negative")
+    if not conds:
+        raise ValueError(
+            f"Nothing is connected to `negative`, and this guider ({type(guider).__name__}) has no negative prompt of its own; "
+            "connect an Avert Negative Prompt node to `negative`."
+        )
+    if any(place in cond for cond in conds for place in PLACES):
+        raise ValueError(NO_PLACE)
+    return Negative(tuple(from_conditioning(cond.get("cross_attn"), cond) for cond in conds))
+
+
+def check_fits(prompt: Prompt, positive: list[dict[str, Any]]) -> None:
+    """Refuse a negative that was made by other text encoders than the positive prompt."""
+    check_finite(prompt)
+    for cond in positive:
+        text = cond.get("cross_attn")
+        if text is not None and text.shape[-1] != prompt.embedding.shape[-1]:
+            raise ValueError(other_encoder("tokens", prompt.embedding.shape[-1], text.shape[-1]))
+        mine, theirs = prompt.options.get("pooled_output"), cond.get("pooled_output")
+        if mine is not None and theirs is not None and mine.shape[-1] != theirs.shape[-1]:
+            raise ValueError(other_encoder("pooled vector", mine.shape[-1], theirs.shape[-1]))
+
+
+def other_encoder(what: str, mine: int, theirs: int) -> str:
+    """Say that a negative does not fit the model."""
+    return (
+        f"The negative was encoded for another model: its {what} are {mine} wide, this model takes {theirs}; "
+        "encode the negative with the same CLIP as the positive prompt."
+    )
+
+
+def host_condition(prompt: Prompt, positive: list[dict[str, Any]]) -> dict[str, Any]:
+    """Make a prompt a conditioning of this run, to be encoded by the model with the others."""
+    options = {key: value for key, value in prompt.options.items() if key not in LEFT_OUT}
+    # Some models cannot encode a conditioning without a pooled vector; the negative's is not used, so the positive's will do.
+    if options.get("pooled_output") is None:
+        pooled = next((cond["pooled_output"] for cond in positive if cond.get("pooled_output") is not None), None)
+        if pooled is not None:
+            options["pooled_output"] = pooled
+    options["prompt_type"] = "negative"
+    return comfy.sampler_helpers.convert_cond([[prompt.embedding, options]])[0]
+
+
+def separate_ids(guider: Any) -> None:
+    """Give conditionings outside of the positive lists ids of their own.
+
+    For area conditionings the host copies an entry, with its id, into the other lists (create_cond_with_same_area_if_none in
+    comfy/samplers.py), and ids are how rows are told apart.
+    """
+    taken = {cond["uuid"] for cond in positives(guider)}
+    for name, conds in guider.conds.items():
+        if name not in POSITIVE_LISTS:
+            guider.conds[name] = [{**cond, "uuid": uuid.uuid4()} if cond["uuid"] in taken else cond for cond in conds]

@@ -1,0 +1,129 @@
+"""Encode a negative prompt without padding, and keep its weights apart from its embeddings.
+
+Flipping the values of padding tokens ruins pictures (VSF, appendix C). T5 and UMT5 read in both directions and are not masked
+by the host, so their padding is left out before they read; CLIP reads forwards only, and needs all of its 77 positions, so its
+padding is cut from what it returns, which is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from .negative import Negative, Prompt
+
+# The host's key of a text encoder's tokens -> (its name, id of its end token).
+CLIPS = {"l": ("clip_l", 49407), "g": ("clip_g", 49407), "h": ("clip_h", 49407)}
+T5S = {"t5xxl": ("t5xxl", 1), "umt5xxl": ("umt5xxl", 1)}
+
+Chunk = list[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """Name one token that stays: its row in the encoder's output, and its weight."""
+
+    index: int
+    weight: float
+
+
+def encode_negative(clip: Any, text: str) -> Negative:
+    """Encode each line of `text` as a negative of its own; no text at all is nothing to avoid."""
+    prompts: list[Prompt] = []
+    for line in text.splitlines():
+        if line.strip():
+            prompts += encode_line(clip, line.strip())
+    return Negative(tuple(prompts))
+
+
+def encode_line(clip: Any, text: str) -> list[Prompt]:
+    """Encode one negative; several prompts come back only when the CLIP has hooks with a schedule, one for each part of it."""
+    tokens = clip.tokenize(text)
+    unknown = [key for key in tokens if key not in CLIPS and key not in T5S]
+    if unknown:
+        raise ValueError(
+            f"Avert Negative Prompt does not know this text encoder ({', '.join(unknown)}); it knows CLIP, CLIP with T5, T5 and UMT5. "
+            "Use CLIP Text Encode and connect its CONDITIONING to `negative` instead."
+        )
+    kept = {key: _clip_rows(chunks, CLIPS[key][1]) for key, chunks in tokens.items() if key in CLIPS}
+    bare = {key: [[(token[0], 1.0) for token in chunk] for chunk in chunks] for key, chunks in tokens.items()}
+    for key in T5S.keys() & tokens.keys():
+        bare[key] = [_cut_padding(chunk, T5S[key][1]) for chunk in bare[key]]
+        kept[key] = [
+            Row(i, float(token[1])) for i, token in enumerate(t for chunk in tokens[key] for t in _cut_padding(chunk, T5S[key][1]))
+        ]
+    prompts = []
+    for embedding, options in clip.encode_from_tokens_scheduled(bare):
+        rows = _place(kept, bare, embedding.shape[1])
+        prompts.append(
+            Prompt(
+                embedding=embedding[:, [row.index for row in rows]],
+                options=dict(options),
+                weights=_weights(rows),
+                text=text,
+                tokens={_name(key): len(kept[key]) for key in kept if _is_loaded(clip, key)},
+            )
+        )
+    return prompts
+
+
+def _name(key: str) -> str:
+    return (CLIPS.get(key) or T5S[key])[0]
+
+
+def _is_loaded(clip: Any, key: str) -> bool:
+    """Tell whether the host's text model has this encoder; SD3 keeps tokens for encoders that were not loaded."""
+    return getattr(clip.cond_stage_model, _name(key), None) is not None
+
+
+def _cut_padding(chunk: Chunk, end: int) -> Chunk:
+    """Keep a chunk up to and with its first end token. Embeddings of textual inversion are tensors, never an end token."""
+    for i, token in enumerate(chunk):
+        if isinstance(token[0], int) and token[0] == end:
+            return chunk[: i + 1]
+    return chunk
+
+
+def _clip_rows(chunks: Sequence[Chunk], end: int) -> list[Row]:
+    """List the rows of real tokens, start to end token, over all chunks of a CLIP."""
+    rows: list[Row] = []
+    offset = 0
+    for chunk in chunks:
+        rows += [Row(offset + i, float(token[1])) for i, token in enumerate(_cut_padding(chunk, end))]
+        offset += len(chunk)
+    return rows
+
+
+def _place(kept: dict[str, list[Row]], tokens: dict[str, list[Chunk]], length: int) -> list[Row]:
+    """Find the kept tokens among the rows that came back: CLIP first, T5 after it, either of them possibly absent."""
+    clips = [key for key in tokens if key in CLIPS]
+    t5s = [key for key in tokens if key in T5S]
+    clip_length = min((sum(map(len, tokens[key])) for key in clips), default=0)
+    t5_length = sum(len(chunk) for key in t5s for chunk in tokens[key])
+    # Both CLIPs of a pair split words alike; where they differ, the longer one has the real token.
+    clip_rows = max((kept[key] for key in clips), key=len, default=[])
+    t5_rows = [row for key in t5s for row in kept[key]]
+    if length == clip_length + t5_length:
+        return clip_rows + [Row(clip_length + row.index, row.weight) for row in t5_rows]
+    if length == t5_length:
+        return t5_rows
+    if length == clip_length:
+        return clip_rows
+    raise ValueError(
+        f"This CLIP returned {length} tokens where {clip_length} + {t5_length} were expected, so the padding of the negative cannot be told; "
+        "use CLIP Text Encode and connect its CONDITIONING to `negative` instead."
+    )
+
+
+def _weights(rows: Sequence[Row]) -> torch.Tensor | None:
+    """Collect the weights, float32 [L]; None when all are 1."""
+    if any(row.weight < 0 for row in rows):
+        raise ValueError(
+            "A weight in the negative prompt is below 0; write (word:1.4) for more and (word:0.5) for less, or move the word to the positive prompt."
+        )
+    if all(row.weight == 1.0 for row in rows):
+        return None
+    return torch.tensor([row.weight for row in rows], dtype=torch.float32)

@@ -1,0 +1,154 @@
+"""One evaluation of the model: which rows are guided, where the negatives stand, and the attention calls that are replaced."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..guidance.attention.streams import Effect, Lengths, Segment, Strand, cross_attention, joint_attention
+from .backend import attend_through, attend_with
+from .families import Family, Grid
+from .layout import Rows, from_heads, mask_rows, to_heads, tokens
+
+
+@dataclass(frozen=True)
+class Act:
+    """Say what one node does in this evaluation, and in which layers (None: all)."""
+
+    strand: Strand
+    layers: frozenset[int] | None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Join the guided rows whose positive prompts are equally long."""
+
+    rows: Rows
+    positive: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Lay out one evaluation.
+
+    text: tokens of the whole text as the model sees it: `negative` (any padding included), then the positive prompt, which a host
+    may have repeated to a common length; groups cover the guided rows, `plain` the others; batch: pictures per conditioning.
+    """
+
+    family: Family
+    grid: Grid
+    acts: tuple[Act, ...]
+    segments: tuple[Segment, ...]
+    negative: int
+    text: int
+    groups: tuple[Group, ...]
+    plain: Rows | None
+    rows: int
+    batch: int
+    with_map: bool
+
+
+class Forward:
+    """Replace the attention between image and text during one evaluation of the model, and keep what it did."""
+
+    def __init__(self, plan: Plan, previous: Callable[..., Tensor] | None) -> None:
+        self.plan = plan
+        self._previous = previous
+        self.calls = 0
+        self.layer = 0
+        self.effects: list[Effect] = []
+        self.backends: set[str] = set()
+        # The choice of kernel and the bookkeeping are Python: inside a compiled model they run as they are, between its graphs.
+        self.override = torch.compiler.disable(self._override)
+
+    def _override(
+        self, func: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor, heads: int, mask: Tensor | None = None, **kw: Any
+    ) -> Tensor:
+        inner = func if self._previous is None else functools.partial(self._previous, func)
+        self.calls += 1
+        heads_first = kw.get("skip_reshape", False)
+        if not self._meets_text(q.shape[2 if heads_first else 1], k.shape[2 if heads_first else 1]):
+            return inner(q, k, v, heads, mask=mask, **kw)
+        layer, self.layer = self.layer, self.layer + 1
+        call = Call(self, func, inner, heads, mask, kw)
+        return call.run(q, k, v, [act.strand for act in self.plan.acts if act.layers is None or layer in act.layers])
+
+    def _meets_text(self, queries: int, keys: int) -> bool:
+        """Tell by its lengths whether an attention call is one of image with text."""
+        if self.plan.family.joint:
+            return queries == keys and keys >= self.plan.text + self.plan.grid.tokens
+        return keys == self.plan.text and queries != keys
+
+    def check(self) -> None:
+        """Raise if the model ran, but never attended to its text where it was expected: the negative would act as a positive."""
+        if self.calls and not self.layer:
+            raise RuntimeError(
+                f"Avert could not find this {self.plan.family.name} model's attention to its text: another node replaces it or changes its tokens. "
+                "Remove that node (IPAdapter and attention-couple nodes do this), or the Avert node."
+            )
+
+
+@dataclass
+class Call:
+    """Compute one attention call between image and text."""
+
+    forward: Forward
+    func: Callable[..., Tensor]
+    inner: Callable[..., Tensor]
+    heads: int
+    mask: Tensor | None
+    options: dict[str, Any]
+
+    def run(self, q: Tensor, k: Tensor, v: Tensor, strands: Sequence[Strand]) -> Tensor:
+        """Guide the guided rows and let the host's own function do the others, on the tokens that they would have without us."""
+        plan = self.forward.plan
+        parts: list[tuple[Rows, Tensor]] = [(group.rows, self._guided(q, k, v, group, strands)) for group in plan.groups]
+        if plan.plain is not None:
+            parts.append((plan.plain, self._plain(q, k, v, plan.plain)))
+        if len(parts) == 1:
+            return parts[0][1]
+        out = parts[0][1].new_empty(q.shape[0], *parts[0][1].shape[1:])
+        for rows, part in parts:
+            out[rows] = part
+        return out
+
+    def _guided(self, q: Tensor, k: Tensor, v: Tensor, group: Group, strands: Sequence[Strand]) -> Tensor:
+        plan, forward = self.forward.plan, self.forward
+        heads_first = self.options.get("skip_reshape", False)
+        width = q.shape[-1] if heads_first else q.shape[-1] // self.heads
+        q, k, v = (to_heads(x[group.rows], width, heads_first) for x in (q, k, v))
+        scale = self.options.get("scale")
+        if self.inner is self.func:
+            attend, backend = attend_with(self.func, scale)
+        else:
+            attend, backend = attend_through(self.inner, self.heads, scale, self.options), "another node's attention"
+        forward.backends.add(backend)
+        mask = mask_rows(self.mask, group.rows, plan.rows)
+        if plan.family.joint:
+            reference = q.shape[2] - plan.text - plan.grid.tokens
+            lengths = Lengths(plan.negative, plan.text - plan.negative, plan.grid.tokens, reference)
+            out, effect = joint_attention(q, k, v, lengths, plan.segments, strands, attend, mask, plan.with_map)
+        else:
+            out, effect = cross_attention(q, k, v, Lengths(plan.negative, group.positive), strands, attend, mask, plan.with_map)
+        if effect is not None:
+            forward.effects.append(effect)
+        return from_heads(out, self.options.get("skip_output_reshape", False))
+
+    def _plain(self, q: Tensor, k: Tensor, v: Tensor, rows: Rows) -> Tensor:
+        plan = self.forward.plan
+        heads_first = self.options.get("skip_reshape", False)
+        queries = tokens(q[rows], plan.negative, heads_first) if plan.family.joint else q[rows]
+        keys, values = (tokens(x[rows], plan.negative, heads_first) for x in (k, v))
+        out = self.inner(queries, keys, values, self.heads, mask=mask_rows(self.mask, rows, plan.rows), **self.options)
+        if not plan.family.joint:
+            return out
+        # These rows have no negative; what stands in its place goes nowhere.
+        dim = 2 if self.options.get("skip_output_reshape", False) else 1
+        shape = list(out.shape)
+        shape[dim] = plan.negative
+        return torch.cat([out.new_zeros(shape), out], dim=dim)

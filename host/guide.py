@@ -1,0 +1,41 @@
+"""What the nodes call: put a mechanism on a model after checking everything that can be known before the run."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..guidance.attention.mechanism import Mechanism
+from ..guidance.blocks import parse_blocks
+from ..guidance.schedule import Window
+from .conditions import other_encoder
+from .families import find_family
+from .install import add_task
+from .negative import as_negative, check_finite
+from .run import Task
+
+
+def guide(model: Any, mechanism: Mechanism, negative: Any, window: tuple[float, float], blocks: str) -> Any:
+    """Return a clone of the model that is guided away from `negative` (None: the sampler's own)."""
+    check_settings(mechanism)
+    family = find_family(model.model)
+    layers = parse_blocks(blocks, family.layers())
+    if negative is not None:
+        negative = as_negative(negative)
+        width = family.text_width()
+        for prompt in negative.prompts:
+            check_finite(prompt)
+            if width is not None and prompt.embedding.shape[-1] != width:
+                raise ValueError(other_encoder("tokens", prompt.embedding.shape[-1], width))
+    return add_task(model, Task(mechanism, negative, Window(*window), layers))
+
+
+def check_settings(mechanism: Mechanism) -> None:
+    """Refuse numbers that have no meaning; the host checks ranges of typed-in values, but not of values that come over a link."""
+    for name, value in vars(mechanism).items():
+        if isinstance(value, str):
+            continue
+        if not math.isfinite(value):
+            raise ValueError(f"`{name}` of {mechanism.name} is {value}; set a number.")
+        if value < 0 and name != "offset":
+            raise ValueError(f"`{name}` of {mechanism.name} is {value:g}; it must be 0 or more. To turn it off set the scale to 0.")

@@ -1,0 +1,42 @@
+"""The shapes in which the host passes attention, and which rows of a batch belong to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+Rows = slice | list[int]
+
+
+def to_heads(x: Tensor, width: int, skip_reshape: bool) -> Tensor:
+    """View q, k or v as [B, H, L, D]: hosts pass (B, H, L, D) with skip_reshape, else (B, L, H*D), or (B, L, H, D) for SD3's values."""
+    if skip_reshape:
+        return x
+    if x.ndim == 4:
+        return x.transpose(1, 2)
+    return x.unflatten(-1, (-1, width)).transpose(1, 2)
+
+
+def from_heads(x: Tensor, skip_output_reshape: bool) -> Tensor:
+    """Give [B, L, H, D] the shape that the host asked for: (B, H, L, D), or (B, L, H*D)."""
+    return x.transpose(1, 2) if skip_output_reshape else x.flatten(2)
+
+
+def tokens(x: Tensor, start: int, skip_reshape: bool) -> Tensor:
+    """Drop the first `start` tokens of a tensor in the host's layout."""
+    return x[:, :, start:] if skip_reshape else x[:, start:]
+
+
+def chunk_rows(chunks: Sequence[int], batch: int) -> Rows:
+    """List the batch rows of some chunks (conditionings); a slice, which copies nothing, wherever they are neighbours."""
+    if list(chunks) == list(range(chunks[0], chunks[-1] + 1)):
+        return slice(chunks[0] * batch, (chunks[-1] + 1) * batch)
+    return [chunk * batch + row for chunk in chunks for row in range(batch)]
+
+
+def mask_rows(mask: Tensor | None, rows: Rows, batch: int) -> Tensor | None:
+    """Take the rows of a mask that has a batch dimension of its own; one that is shared stays whole."""
+    if mask is None or mask.ndim < 3 or mask.shape[0] != batch or batch == 1:
+        return mask
+    return mask[rows]

@@ -1,0 +1,90 @@
+"""What to avoid, as it travels between nodes: an `AVERT_NEGATIVE`, or a plain CONDITIONING of the host's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..guidance.schedule import Window
+
+# Keys of a conditioning that say where it acts. A negative acts wherever the positive does.
+PLACES = ("area", "mask")
+NO_PLACE = (
+    "The negative has an area or a mask, and attention guidance acts wherever the positive prompt does; "
+    "remove the area from the negative, or put it on the positive prompt."
+)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Hold one negative prompt as embeddings.
+
+    embedding: [B, L, C], B 1 or one per picture of the batch; weights: float32 [L], how much each token counts (None: all 1);
+    options: the conditioning's own entries (pooled vector, percents); tokens: count per text encoder, empty if unknown.
+    """
+
+    embedding: Tensor
+    options: Mapping[str, Any] = field(default_factory=dict)
+    weights: Tensor | None = None
+    text: str = ""
+    tokens: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def length(self) -> int:
+        return self.embedding.shape[1]
+
+    @property
+    def padding_known(self) -> bool:
+        return bool(self.tokens)
+
+    def window(self) -> Window:
+        """Give the part of the run in which this prompt holds (ConditioningSetTimestepRange, CLIP schedules)."""
+        start = max(self.options.get("start_percent", 0.0), self.options.get("clip_start_percent", 0.0))
+        end = min(self.options.get("end_percent", 1.0), self.options.get("clip_end_percent", 1.0))
+        return Window(min(start, end), end)
+
+
+@dataclass(frozen=True)
+class Negative:
+    """Hold the negative prompts to avoid together; none at all means that there is nothing to avoid."""
+
+    prompts: tuple[Prompt, ...] = ()
+
+
+def as_negative(value: Negative | Sequence[Any]) -> Negative:
+    """Accept what a `negative` input may hold: a `Negative`, or a CONDITIONING, each of whose entries is a negative of its own."""
+    if isinstance(value, Negative):
+        return value
+    prompts = []
+    for embedding, options in value:
+        if any(place in options for place in PLACES):
+            raise ValueError(NO_PLACE)
+        prompts.append(from_conditioning(embedding, options))
+    return Negative(tuple(prompts))
+
+
+def from_conditioning(embedding: Tensor | None, options: Mapping[str, Any]) -> Prompt:
+    """Make a prompt of one entry of a CONDITIONING; rows of zeros at its end are padding (UMT5 of Wan) and are dropped."""
+    if embedding is None:
+        raise ValueError("The negative has no text embeddings; connect the output of a CLIP Text Encode or Avert Negative Prompt node.")
+    rows = embedding.abs().sum(dim=(0, 2)).nonzero()
+    if rows.numel() == 0:
+        raise ValueError(
+            "The negative is zeroed out (ConditioningZeroOut?), so there is nothing to steer away from; "
+            "write what you do not want in an Avert Negative Prompt node and connect it to `negative`."
+        )
+    last = int(rows.max()) + 1
+    return Prompt(embedding[:, :last], dict(options))
+
+
+def check_finite(prompt: Prompt) -> None:
+    """Refuse embeddings that are not numbers; they would make the whole picture black."""
+    if not bool(torch.isfinite(prompt.embedding).all()):
+        raise ValueError(
+            "The negative's embeddings contain NaN or infinity, so its text encoder overflowed; "
+            "encode it again with the text encoder in a higher precision (fp16 or bf16 instead of fp8)."
+        )

@@ -1,0 +1,61 @@
+"""A run's report in words and as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from .record import NodeReport, RunReport
+
+
+def as_json(report: RunReport) -> str:
+    """Write everything but the maps; `share` and `change` hold one number per picture of the batch."""
+    fields = {name: value for name, value in vars(report).items() if name != "maps"}
+    fields["nodes"] = [asdict(node) for node in report.nodes]
+    fields["has_attention_map"] = report.maps is not None
+    return json.dumps(fields, indent=2)
+
+
+def as_text(report: RunReport) -> str:
+    """Say what the run did, for people."""
+    lines = [f"{report.family} model, {report.layers_total} attention blocks with text"]
+    for node in report.nodes:
+        lines += _node(node)
+    if report.steps:
+        lines.append("attention computed by " + ", ".join(report.backends))
+        lines += ["", " step    sigma  blocks   share of attention   size of the change"]
+        lines += [_step(step) for step in report.steps]
+        lines += ["", f"mean share of attention on the negative: {_mean(report, 'share'):.2%}; mean change: {_mean(report, 'change'):.2%}"]
+    lines += _skipped(report)
+    if report.notes:
+        lines += ["", *report.notes]
+    return "\n".join(lines)
+
+
+def _node(node: NodeReport) -> list[str]:
+    settings = ", ".join(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in node.settings.items())
+    blocks = "all blocks" if node.blocks is None else f"{len(node.blocks)} blocks"
+    lines = [f"{node.mechanism}: {settings}; from {node.start_percent:g} to {node.end_percent:g}; {blocks}"]
+    for negative in node.negatives:
+        counts = ", ".join(f"{name} {count}" for name, count in negative["tokens"].items()) or "padding unknown"
+        text = f'"{negative["text"]}"' if negative["text"] else "a CONDITIONING"
+        lines.append(f"  away from {text}: {negative['length']} tokens ({counts})")
+    return lines
+
+
+def _step(step: dict[str, Any]) -> str:
+    share, change = (" ".join(f"{value:.2%}" for value in step[name]) for name in ("share", "change"))
+    return f"{step['step'] + 1:5d} {step['sigma']:8.3f} {step['layers']:7d}   {share:<18}   {change}"
+
+
+def _mean(report: RunReport, name: str) -> float:
+    values = [value for step in report.steps for value in step[name]]
+    return sum(values) / len(values)
+
+
+def _skipped(report: RunReport) -> list[str]:
+    counts: dict[str, int] = {}
+    for skip in report.skipped:
+        counts[skip["reason"]] = counts.get(skip["reason"], 0) + 1
+    return [f"{count} evaluation{'s' if count > 1 else ''} not guided: {reason}" for reason, count in counts.items()]

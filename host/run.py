@@ -1,0 +1,211 @@
+"""The life of a sampling run: born when sampling starts, wired into that run's own options, and gone when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.utils
+import torch
+from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
+from torch import Tensor
+
+from ..guidance.attention.mechanism import Mechanism, ValueSignFlip
+from ..guidance.attention.streams import Segment, Strand
+from ..guidance.schedule import SigmaRange, Window
+from .conditions import POSITIVE_LISTS, check_fits, host_condition, positives, resolve, separate_ids
+from .families import Family
+from .forward import Act, Forward, Group, Plan
+from .layout import chunk_rows
+from .negative import Negative, Prompt
+from .record import Recorder
+
+KEY = "avert"
+
+
+@dataclass(frozen=True)
+class Task:
+    """Hold what one node asked for: made once in the node, never changed. `negative` None means the sampler's own."""
+
+    mechanism: Mechanism
+    negative: Any
+    window: Window
+    layers: frozenset[int] | None = None
+
+
+@dataclass
+class ReadyPrompt:
+    """Hold a negative as this run's model takes it."""
+
+    prompt: Prompt
+    active: SigmaRange
+    tokens: Tensor | None = None
+
+
+@dataclass
+class ReadyTask:
+    """Hold a node's task with its negatives found and its window in noise levels."""
+
+    task: Task
+    active: SigmaRange
+    prompts: list[ReadyPrompt]
+
+    def due(self, sigma: float) -> list[ReadyPrompt]:
+        return [p for p in self.prompts if p.active.contains(sigma)] if self.active.contains(sigma) else []
+
+
+class Run:
+    """Guide one sampling run."""
+
+    def __init__(self, guider: Any, family: Family, tasks: list[ReadyTask], recorder: Recorder) -> None:
+        self._guider = guider
+        self._family = family
+        self._tasks = tasks
+        self._recorder = recorder
+        self._guided: dict[Any, int] = {}
+
+    @property
+    def _prompts(self) -> dict[str, ReadyPrompt]:
+        return {f"{KEY}_{i}": p for i, p in enumerate(p for task in self._tasks for p in task.prompts)}
+
+    def __enter__(self) -> Run:
+        """Add the negatives to the run's conditionings, and our wrappers to the run's options: both are the run's own copies."""
+        shown = positives(self._guider)
+        for name, ready in self._prompts.items():
+            check_fits(ready.prompt, shown)
+            self._guider.conds[name] = [host_condition(ready.prompt, shown)]
+        options = self._guider.model_options
+        add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, KEY, self.sampler_sample, options, is_model_options=True)
+        add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, self.apply_model, options, is_model_options=True)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for name in self._prompts:
+            getattr(self._guider, "conds", {}).pop(name, None)
+        for kind in (WrappersMP.SAMPLER_SAMPLE, WrappersMP.APPLY_MODEL):
+            self._guider.model_options["transformer_options"]["wrappers"].get(kind, {}).pop(KEY, None)
+
+    def sampler_sample(self, executor: Any, guider: Any, sigmas: Tensor, extra_args: Any, callback: Any, *args: Any, **kwargs: Any) -> Any:
+        """Read the conditionings as the model encoded them, and count the solver's steps."""
+        separate_ids(guider)
+        for name, ready in self._prompts.items():
+            ready.tokens = guider.conds[name][0]["model_conds"]["c_crossattn"].cond
+            del guider.conds[name]
+        for cond in (c for name in POSITIVE_LISTS for c in guider.conds.get(name, [])):
+            text = cond["model_conds"].get("c_crossattn")
+            if text is not None:
+                self._guided[cond["uuid"]] = text.cond.shape[1]
+        return executor(guider, sigmas, extra_args, self._recorder.count_steps(callback), *args, **kwargs)
+
+    def apply_model(
+        self,
+        executor: Any,
+        x: Tensor,
+        t: Tensor,
+        c_concat: Tensor | None = None,
+        c_crossattn: Tensor | None = None,
+        control: Any = None,
+        transformer_options: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Tensor:
+        """Evaluate the model with the negatives in its text, or exactly as it is when nothing is to be guided here."""
+        options = dict(transformer_options or {})
+        ids = options.get("uuids", [])
+        chunks = [i for i, uid in enumerate(ids) if uid in self._guided]
+        due: list[tuple[ReadyTask, list[ReadyPrompt]]] = []
+        if chunks and c_crossattn is not None:
+            sigma = float(t[chunks[0] * (x.shape[0] // len(ids))])
+            due = [(task, prompts) for task in self._tasks if (prompts := task.due(sigma))]
+            if not due:
+                self._recorder.skip(sigma, "outside its window")
+        if not due or c_crossattn is None:
+            return executor(x, t, c_concat, c_crossattn, control, transformer_options or {}, **kwargs)
+        plan, text = self._plan(x, c_crossattn, ids, chunks, due)
+        forward = Forward(plan, options.get("optimized_attention_override"))
+        options["optimized_attention_override"] = forward.override
+        if "torch.compile" in options.get("wrappers", {}).get(WrappersMP.APPLY_MODEL, {}):
+            text = _marked_for_compile(text, executor.class_obj, x.device)
+        out = executor(x, t, c_concat, text, control, options, **kwargs)
+        forward.check()
+        self._recorder.commit(sigma, forward)
+        return out
+
+    def _plan(
+        self, x: Tensor, text: Tensor, ids: list[Any], chunks: list[int], due: list[tuple[ReadyTask, list[ReadyPrompt]]]
+    ) -> tuple[Plan, Tensor]:
+        """Lay the negatives out in front of the text, for every row; rows that are not guided never look at them."""
+        batch = x.shape[0] // len(ids)
+        pieces: list[Tensor] = []
+        acts: list[Act] = []
+        copies: list[Tensor] = []
+        start = 1 if self._ambiguous(x, text.shape[1], due) else 0
+        length = start
+        for task, prompts in due:
+            segments = []
+            for ready in prompts:
+                piece = _rows(ready.tokens, batch, len(ids), text)
+                segments.append(Segment(length, piece.shape[1], ready.prompt.weights))
+                length += piece.shape[1]
+                pieces.append(piece)
+                if self._family.joint and isinstance(task.task.mechanism, ValueSignFlip) and task.task.mechanism.layout == "released":
+                    copies.append(piece)
+            acts.append(Act(Strand(task.task.mechanism, tuple(segments)), task.task.layers))
+        padding = [pieces[0][:, :1]] * start
+        joined = torch.cat([*padding, *pieces, *copies, text], dim=1)
+        plain = [i for i in range(len(ids)) if i not in chunks]
+        plan = Plan(
+            family=self._family,
+            grid=self._family.grid(x),
+            acts=tuple(acts),
+            segments=tuple(segment for act in acts for segment in act.strand.segments),
+            negative=length,
+            text=joined.shape[1],
+            groups=tuple(
+                Group(chunk_rows(same, batch), count)
+                for count in sorted({self._guided[ids[i]] for i in chunks})
+                if (same := [i for i in chunks if self._guided[ids[i]] == count])
+            ),
+            plain=chunk_rows(plain, batch) if plain else None,
+            rows=x.shape[0],
+            batch=batch,
+            with_map=self._recorder.with_map,
+        )
+        return plan, joined
+
+    def _ambiguous(self, x: Tensor, text: int, due: list[tuple[ReadyTask, list[ReadyPrompt]]]) -> bool:
+        """Tell whether text and negatives are together exactly as long as the keys of some other attention call."""
+        total = text + sum(ready.tokens.shape[1] for _, prompts in due for ready in prompts if ready.tokens is not None)
+        return not self._family.joint and total in self._family.other_lengths(x)
+
+
+def _rows(tokens: Tensor | None, batch: int, chunks: int, like: Tensor) -> Tensor:
+    """Repeat a negative for each picture and each conditioning of the batch."""
+    assert tokens is not None
+    return comfy.utils.repeat_to_batch_size(tokens.to(like), batch).repeat(chunks, 1, 1)
+
+
+def _marked_for_compile(text: Tensor, model: Any, device: torch.device) -> Tensor:
+    """Give the text strides that no other text has.
+
+    Compiled graphs are chosen by the shapes and strides of their inputs; the host leaves `transformer_options` out of that choice
+    (comfy_extras/nodes_torch_compile.py). Without a mark a graph traced with the negatives might serve a text of the same length without them.
+    """
+    text = text.to(device=device, dtype=model.get_dtype_inference())
+    return torch.nn.functional.pad(text, (0, 8))[..., :-8]
+
+
+def start_run(guider: Any, family: Family, tasks: tuple[Task, ...], recorder: Recorder) -> Run | None:
+    """Make a run of the tasks that have something to do; None when none has, and the model is to run as it is."""
+    sampling: Callable[[float], float] = guider.model_patcher.get_model_object("model_sampling").percent_to_sigma
+    ready = []
+    for task in tasks:
+        if task.mechanism.neutral or task.window.start_percent == task.window.end_percent:
+            recorder.describe(task, Negative(), "its strength or its window is zero")
+            continue
+        negative = resolve(task.negative, guider)
+        recorder.describe(task, negative, "" if negative.prompts else "the negative is empty")
+        if negative.prompts:
+            prompts = [ReadyPrompt(prompt, prompt.window().sigmas(sampling)) for prompt in negative.prompts]
+            ready.append(ReadyTask(task, task.window.sigmas(sampling), prompts))
+    return Run(guider, family, ready, recorder) if ready else None

@@ -1,0 +1,17 @@
+"""The pack's nodes, as ComfyUI finds them."""
+
+from __future__ import annotations
+
+from ..host.api import ComfyExtension, io
+from .attention import AvertNAG, AvertNASA, AvertVSF
+from .negative import AvertAmplify, AvertNegativePrompt
+from .report import AvertReport
+
+
+class AvertExtension(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [AvertVSF, AvertNAG, AvertNASA, AvertNegativePrompt, AvertAmplify, AvertReport]
+
+
+async def comfy_entrypoint() -> AvertExtension:
+    return AvertExtension()

@@ -1,0 +1,61 @@
+"""Put a real ComfyUI on sys.path, on the CPU, before any test of this tier is imported; else skip the tier."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from tiers import find_host, no_host_reason, skip_reason, skip_tier
+
+
+def _import_host(path: Path) -> None:
+    """Import the host as `--cpu --use-pytorch-cross-attention` would.
+
+    The host reads sys.argv only after comfy.options.enable_args_parsing() (main.py), so the arguments are set on
+    comfy.cli_args before comfy.model_management, which reads them at import.
+    """
+    # First on the path: the host has top-level modules with common names (nodes, utils, app, server).
+    sys.path.insert(0, str(path))
+    args = importlib.import_module("comfy.cli_args").args
+    args.cpu = True
+    args.use_pytorch_cross_attention = True
+    for name in ("comfy.model_management", "comfy.samplers", "comfy.sample", "comfy.supported_models", "comfy.sd"):
+        importlib.import_module(name)
+
+
+def _prepare() -> None:
+    path = find_host()
+    if path is None:
+        skip_tier("host", no_host_reason())
+        return
+    try:
+        _import_host(path)
+    except (ImportError, OSError) as error:
+        sys.path.remove(str(path))
+        skip_tier("host", f"{path} cannot be imported ({error}); install its requirements into this Python")
+
+
+_prepare()
+
+
+class _SkippedModule(pytest.Module):
+    """Stand for a test file that is not imported because there is no host."""
+
+    def collect(self) -> list:
+        raise pytest.skip.Exception(skip_reason("host") or "", allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """Replace every test file of this tier by a skip when there is no host."""
+    if skip_reason("host") is None:
+        return None
+    return _SkippedModule.from_parent(parent, path=module_path)
+
+
+@pytest.fixture(scope="session")
+def host_version() -> str:
+    """Give the version of the host, e.g. "0.33.0"."""
+    return importlib.import_module("comfyui_version").__version__
