@@ -10,25 +10,27 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .partial import weighted_sum
+
 # Below this the positive output is zero for all purposes, and so is its direction.
 SMALLEST_NORM = 1e-6
 
 
 def token_norm(x: Tensor) -> Tensor:
-    """Sum |x| over heads and channels: [B, H, L, D] -> float32 [B, 1, L, 1] (float64 for float64)."""
+    """Sum |x| over heads and channels: [B, H, L, D] -> float32 [B, 1, L] (float64 for float64)."""
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-    return x.abs().sum(dim=(1, 3), keepdim=True, dtype=dtype)
+    return torch.linalg.vector_norm(x, ord=1, dim=(1, 3), dtype=dtype).unsqueeze(1)
 
 
-def normalized_attention_guidance(positive: Tensor, negative: Tensor, nag_scale: float, nag_tau: float, nag_alpha: float) -> Tensor:
+def normalized_attention_guidance(
+    positive: Tensor, negative: Tensor, nag_scale: float, nag_tau: float, nag_alpha: float, into: Tensor | None = None
+) -> Tensor:
     """Return Z from the attention outputs Z+ and Z-, both [B, H, L, D], before the output projection.
 
-    The norm runs over the joined heads, as in the paper, so H and D together are one token's channels.
+    The norm runs over the joined heads, as in the paper, so H and D together are one token's channels. With c = min(r, tau) / r
+    the three equations are one weighted sum: Z = (a c s + 1 - a) Z+ - a c (s - 1) Z-, s = nag_scale.
     """
-    dtype = torch.float64 if positive.dtype == torch.float64 else torch.float32
-    plus = positive.to(dtype)
-    guided = torch.lerp(plus, negative.to(dtype), 1.0 - nag_scale)
-    bound = nag_tau * token_norm(plus)
+    guided = torch.lerp(negative, positive, nag_scale)
     norm = token_norm(guided).clamp_min(SMALLEST_NORM)
-    guided.mul_((bound / norm).clamp_max(1.0))
-    return torch.lerp(plus, guided, nag_alpha).to(positive.dtype)
+    kept = nag_alpha * (nag_tau * token_norm(positive) / norm).clamp_max(1.0)
+    return weighted_sum([(positive, kept * nag_scale + (1 - nag_alpha)), (negative, kept * (1 - nag_scale))], into)

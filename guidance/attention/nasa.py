@@ -11,6 +11,6 @@ import torch
 from torch import Tensor
 
 
-def negative_away_steer(positive: Tensor, negative: Tensor, scale: float) -> Tensor:
+def negative_away_steer(positive: Tensor, negative: Tensor, scale: float, into: Tensor | None = None) -> Tensor:
     """Return Z from the attention outputs Z+ and Z-, both [B, H, L, D], before the output projection."""
-    return torch.sub(positive, negative, alpha=scale)
+    return torch.sub(positive, negative, alpha=scale, out=into)

@@ -11,6 +11,7 @@ Two disjoint sets merge exactly (Milakov & Gimelshein 2018, and the FlashAttenti
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -32,15 +33,23 @@ class Partial(NamedTuple):
         return Partial(self.out[:, :, start:stop], self.lse[:, :, start:stop])
 
 
-def weigh(out: Tensor, weight: Tensor) -> Tensor:
-    """Multiply [B, H, L, D] by one weight per query [B, H, L], in the precision of the weight."""
-    return out * weight.unsqueeze(-1)
+def weighted_sum(terms: Sequence[tuple[Tensor, Tensor]], into: Tensor | None = None) -> Tensor:
+    """Return sum_j w_j x_j for x_j [B, H, L, D] and one weight per query w_j [B, H, L] (or [B, 1, L]).
+
+    Written to `into` if given, else to a new tensor with the dtype of the first x. One pass over memory per term, each computed in
+    the precision of its weight and rounded once: half precision makes no float32 copies of whole activations here.
+    """
+    first, weight = terms[0]
+    out = torch.empty_like(first) if into is None else into
+    torch.mul(first, weight.unsqueeze(-1), out=out)
+    for x, w in terms[1:]:
+        out.addcmul_(x, w.unsqueeze(-1))
+    return out
 
 
 def merge(a: Partial, b: Partial) -> Partial:
-    """Merge two partial attentions over disjoint keys: exact, computed in float32, returned in the dtype of `a.out`."""
+    """Merge two partial attentions over disjoint keys: exact, weights in float32, returned in the dtype of `a.out`."""
     lse = torch.logaddexp(a.lse, b.lse)
     # Over no keys at all both are -inf and the difference is not a number; the outputs are zero then, so any weight will do.
     share = torch.nan_to_num(torch.sigmoid(a.lse - b.lse), nan=0.5)
-    out = weigh(a.out, share).addcmul_(b.out.to(share.dtype), (1 - share).unsqueeze(-1))
-    return Partial(out.to(a.out.dtype), lse)
+    return Partial(weighted_sum([(a.out, share), (b.out, 1 - share)]), lse)

@@ -175,21 +175,26 @@ def _guide(
     rows: Tensor, image: _Image, q: Tensor, k: Tensor, v: Tensor, strands: Sequence[Strand], attend: Attend, with_map: bool
 ) -> Effect | None:
     """Write the guided image rows [B, H, I, D]: VSF strands share one softmax, every other strand adds its Z - Z+."""
-    if not strands:
-        rows.copy_(image.positive.out)
-        return None
-    flips = [(s, strand.mechanism) for strand in strands if isinstance(strand.mechanism, ValueSignFlip) for s in strand.segments]
+    positive = image.positive
+    flips = [
+        (segment, strand.mechanism) for strand in strands if isinstance(strand.mechanism, ValueSignFlip) for segment in strand.segments
+    ]
+    others = [strand for strand in strands if not isinstance(strand.mechanism, ValueSignFlip)]
     shares: list[Tensor] = []
     if flips:
         partials = [_attend_flipped(segment, q, k, v, attend) for segment, _ in flips]
-        own, shares = negative_shares(image.positive.lse, [p.lse for p in partials], [m.offset for _, m in flips])
-        rows.copy_(flip(image.positive.out, own, [p.out for p in partials], shares, [m.scale for _, m in flips]))
-    else:
-        rows.copy_(image.positive.out)
-    for strand in strands:
-        if not isinstance(strand.mechanism, ValueSignFlip):
-            shares.append(_add_change(rows, image, strand, q, k, v, attend))
-    return _effect(rows, image.positive.out, shares, with_map)
+        own, shares = negative_shares(positive.lse, [p.lse for p in partials], [m.offset for _, m in flips])
+        flip(positive.out, own, [p.out for p in partials], shares, [m.scale for _, m in flips], into=rows)
+    elif len(others) != 1:
+        rows.copy_(positive.out)
+    for strand in others:
+        negative, share = _attend_negative(image, strand, q, k, v, attend)
+        shares.append(share)
+        if flips or len(others) > 1:
+            rows.add_(_steer(strand.mechanism, positive.out, negative) - positive.out)
+        else:
+            _steer(strand.mechanism, positive.out, negative, into=rows)
+    return _effect(rows, positive.out, shares, with_map) if shares else None
 
 
 def _attend_flipped(segment: Segment, q: Tensor, k: Tensor, v: Tensor, attend: Attend) -> Partial:
@@ -200,8 +205,8 @@ def _attend_flipped(segment: Segment, q: Tensor, k: Tensor, v: Tensor, attend: A
     return attend(q, k[:, :, segment.span], values)
 
 
-def _add_change(rows: Tensor, image: _Image, strand: Strand, q: Tensor, k: Tensor, v: Tensor, attend: Attend) -> Tensor:
-    """Add a NAG or NASA strand's Z - Z+ to the rows; return its share of attention [B, H, I]."""
+def _attend_negative(image: _Image, strand: Strand, q: Tensor, k: Tensor, v: Tensor, attend: Attend) -> tuple[Tensor, Tensor]:
+    """Return Z- over all negatives of a NAG or NASA strand, and their share of attention [B, H, I]."""
     negative: Partial | None = None
     for segment in strand.segments:
         # A token's weight multiplies its attention here: there is no alpha per token in a difference of two averages.
@@ -209,17 +214,15 @@ def _add_change(rows: Tensor, image: _Image, strand: Strand, q: Tensor, k: Tenso
         part = attend(q, k[:, :, segment.span], v[:, :, segment.span], key_bias=bias)
         negative = part if negative is None else merge(negative, part)
     assert negative is not None
-    whole = negative if image.image is None else merge(image.image, negative)
-    guided = _steer(strand.mechanism, image.positive.out, whole.out)
-    rows.add_(guided - image.positive.out)
-    return torch.sigmoid(negative.lse - image.positive.lse)
+    share = torch.sigmoid(negative.lse - image.positive.lse)
+    return (negative if image.image is None else merge(image.image, negative)).out, share
 
 
-def _steer(mechanism: Mechanism, positive: Tensor, negative: Tensor) -> Tensor:
+def _steer(mechanism: Mechanism, positive: Tensor, negative: Tensor, into: Tensor | None = None) -> Tensor:
     if isinstance(mechanism, NormalizedGuidance):
-        return normalized_attention_guidance(positive, negative, mechanism.nag_scale, mechanism.nag_tau, mechanism.nag_alpha)
+        return normalized_attention_guidance(positive, negative, mechanism.nag_scale, mechanism.nag_tau, mechanism.nag_alpha, into)
     assert isinstance(mechanism, NegativeAway)
-    return negative_away_steer(positive, negative, mechanism.scale)
+    return negative_away_steer(positive, negative, mechanism.scale, into)
 
 
 def _effect(rows: Tensor, plain: Tensor, shares: Sequence[Tensor], with_map: bool) -> Effect:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .partial import Partial, weigh
+from .partial import Partial, weighted_sum
 
 
 def negative_shares(positive: Tensor, negatives: Sequence[Tensor], offsets: Sequence[float]) -> tuple[Tensor, list[Tensor]]:
@@ -32,12 +32,17 @@ def negative_shares(positive: Tensor, negatives: Sequence[Tensor], offsets: Sequ
     return torch.exp(positive - total), [torch.exp(lse - total) for lse in biased]
 
 
-def flip(positive: Tensor, own: Tensor, negatives: Sequence[Tensor], shares: Sequence[Tensor], scales: Sequence[float]) -> Tensor:
-    """Combine the outputs: Z = W Z+ - sum_j alpha_j (1 - W)_j A_j; in the precision of the shares, returned in that of Z+."""
-    out = weigh(positive, own)
-    for attended, share, scale in zip(negatives, shares, scales, strict=True):
-        out.addcmul_(attended.to(out.dtype), share.unsqueeze(-1), value=-scale)
-    return out.to(positive.dtype)
+def flip(
+    positive: Tensor,
+    own: Tensor,
+    negatives: Sequence[Tensor],
+    shares: Sequence[Tensor],
+    scales: Sequence[float],
+    into: Tensor | None = None,
+) -> Tensor:
+    """Combine the outputs: Z = W Z+ - sum_j alpha_j (1 - W)_j A_j, into a given tensor or a new one like Z+."""
+    terms = [(positive, own), *((attended, -scale * share) for attended, share, scale in zip(negatives, shares, scales, strict=True))]
+    return weighted_sum(terms, into)
 
 
 def value_sign_flip(positive: Partial, negatives: Sequence[Partial], scales: Sequence[float], offsets: Sequence[float]) -> Tensor:
