@@ -121,7 +121,11 @@ def runs(options: argparse.Namespace) -> dict[str, Callable[[], object]]:
 
     model = build(options.model, options.blocks)
     lengths = {"sd35": (154, 20), "flux": (256, 12), "wan": (512, 12)}[options.model]
-    positive, negative, padded = prompt(options.model, lengths[0], 1), prompt(options.model, lengths[1], 2), prompt(options.model, lengths[0], 3)
+    positive, negative, padded = (
+        prompt(options.model, lengths[0], 1),
+        prompt(options.model, lengths[1], 2),
+        prompt(options.model, lengths[0], 3),
+    )
     side = options.size // 8
     shape = (1, 16, (options.frames - 1) // 4 + 1, side, side) if options.model == "wan" else (1, 16, side, side)
     latent = torch.zeros(shape)
@@ -150,7 +154,9 @@ def main() -> None:
     blocks = "all blocks" if options.blocks is None else f"{options.blocks} blocks"
     size = f"{options.size}x{options.size}" + (f", {options.frames} frames" if options.model == "wan" else "")
     print(f"{machine(device)}, median of {options.rounds}\n")
-    print(table(f"{options.model}, {blocks}, {size}, {options.steps} steps", compare(ways, device, options.rounds, warmup=1), "plain, cfg 1"))
+    print(
+        table(f"{options.model}, {blocks}, {size}, {options.steps} steps", compare(ways, device, options.rounds, warmup=1), "plain, cfg 1")
+    )
 
 
 if __name__ == "__main__":

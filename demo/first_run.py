@@ -41,7 +41,8 @@ def _workflow() -> dict[str, Any]:
     for name, node in plain.items():
         if name in renamed:
             inputs = {
-                key: [renamed.get(value[0], value[0]), value[1]] if isinstance(value, list) else value for key, value in node["inputs"].items()
+                key: [renamed.get(value[0], value[0]), value[1]] if isinstance(value, list) else value
+                for key, value in node["inputs"].items()
             }
             guided[renamed[name]] = {**node, "inputs": inputs}
     # Saved twice with the same settings, the two would share a name.

@@ -74,9 +74,22 @@ class Forward:
         heads_first = kw.get("skip_reshape", False)
         if not self._meets_text(q.shape[2 if heads_first else 1], k.shape[2 if heads_first else 1]):
             return inner(q, k, v, heads, mask=mask, **kw)
+        return Call(self, func, inner, heads, mask, kw).run(q, k, v, self._next_strands())
+
+    def change(self, func: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+        """Return guided minus unguided attention of one cross-attention [B, L, H*D]: zero in the rows that are not guided."""
+        self.calls += 1
+        strands = self._next_strands()
+        call = Call(self, func, func, heads, None, {})
+        out = torch.zeros_like(q)
+        for group in self.plan.groups if strands else ():
+            out[group.rows] = call.guided(q, k, v, group, strands) - call.guided(q, k, v, group, [])
+        return out
+
+    def _next_strands(self) -> list[Strand]:
+        """Count a layer, and list what acts in it."""
         layer, self.layer = self.layer, self.layer + 1
-        call = Call(self, func, inner, heads, mask, kw)
-        return call.run(q, k, v, [act.strand for act in self.plan.acts if act.layers is None or layer in act.layers])
+        return [act.strand for act in self.plan.acts if act.layers is None or layer in act.layers]
 
     def _meets_text(self, queries: int, keys: int) -> bool:
         """Tell by its lengths whether an attention call is one of image with text."""
@@ -88,8 +101,8 @@ class Forward:
         """Raise if the model ran, but never attended to its text where it was expected: the negative would act as a positive."""
         if self.calls and not self.layer:
             raise RuntimeError(
-                f"Avert could not find this {self.plan.family.name} model's attention to its text: another node replaces it or changes its tokens. "
-                "Remove that node (IPAdapter and attention-couple nodes do this), or the Avert node."
+                f"Avert could not find this {self.plan.family.name} model's attention to its text: another node changes its tokens. "
+                "Remove that node (attention-couple and NegPip nodes do this), or the Avert node."
             )
 
 
@@ -107,7 +120,9 @@ class Call:
     def run(self, q: Tensor, k: Tensor, v: Tensor, strands: Sequence[Strand]) -> Tensor:
         """Guide the guided rows and let the host's own function do the others, on the tokens that they would have without us."""
         plan = self.forward.plan
-        parts: list[tuple[Rows, Tensor]] = [(group.rows, self._guided(q, k, v, group, strands)) for group in plan.groups]
+        if not strands and not plan.family.joint:
+            return self._plain(q, k, v, slice(None))
+        parts: list[tuple[Rows, Tensor]] = [(group.rows, self.guided(q, k, v, group, strands)) for group in plan.groups]
         if plan.plain is not None:
             parts.append((plan.plain, self._plain(q, k, v, plan.plain)))
         if len(parts) == 1:
@@ -117,7 +132,8 @@ class Call:
             out[rows] = part
         return out
 
-    def _guided(self, q: Tensor, k: Tensor, v: Tensor, group: Group, strands: Sequence[Strand]) -> Tensor:
+    def guided(self, q: Tensor, k: Tensor, v: Tensor, group: Group, strands: Sequence[Strand]) -> Tensor:
+        """Compute the rows of one group, in the host's layout."""
         plan, forward = self.forward.plan, self.forward
         heads_first = self.options.get("skip_reshape", False)
         width = q.shape[-1] if heads_first else q.shape[-1] // self.heads

@@ -20,6 +20,7 @@ from .forward import Act, Forward, Group, Plan
 from .layout import chunk_rows
 from .negative import Negative, Prompt
 from .record import Recorder
+from .replaced import wrap_replacements
 
 KEY = "avert"
 
@@ -124,6 +125,7 @@ class Run:
         plan, text = self._plan(x, c_crossattn, ids, chunks, due)
         forward = Forward(plan, options.get("optimized_attention_override"))
         options["optimized_attention_override"] = forward.override
+        options = wrap_replacements(forward, options)
         if "torch.compile" in options.get("wrappers", {}).get(WrappersMP.APPLY_MODEL, {}):
             text = _marked_for_compile(text, executor.class_obj, x.device)
         out = executor(x, t, c_concat, text, control, options, **kwargs)

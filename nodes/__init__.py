@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ..host.api import ComfyExtension, io
-from .attention import AvertNAG, AvertNASA, AvertVSF
+from .nag import AvertNAG, AvertNASA
 from .negative import AvertAmplify, AvertNegativePrompt
 from .report import AvertReport
+from .vsf import AvertVSF
 
 
 class AvertExtension(ComfyExtension):

@@ -1,0 +1,69 @@
+"""The inputs that all attention nodes share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..host.api import Negative, io, one_of, take
+
+CATEGORY = "Avert/attention"
+ALIASES = [
+    "negative prompt",
+    "negative prompt cfg 1",
+    "negative guidance",
+    "distilled",
+    "turbo",
+    "lightning",
+    "NAG",
+    "VSF",
+    "NASA",
+    "negpip",
+]
+
+
+def model_and_negative() -> list[Any]:
+    """Declare what is guided and what it is to avoid."""
+    return [
+        take(io.Model, "model", tooltip="SD1.5, SD2, SDXL, SD3, SD3.5, Flux.1, Wan 2.1 or 2.2, with any LoRA. Goes to any sampler."),
+        one_of(
+            "negative",
+            [io.Conditioning, Negative],
+            optional=True,
+            tooltip="What to avoid: Avert Negative Prompt (best: it has no padding) or a CONDITIONING. "
+            "Not connected: the sampler's own negative prompt, at cfg 1 too.",
+        ),
+    ]
+
+
+def number(name: str, default: float, maximum: float, step: float, tooltip: str, minimum: float = 0.0) -> Any:
+    """Declare a strength; its tooltip shows its formula."""
+    return take(io.Float, name, default=default, min=minimum, max=maximum, step=step, round=0.001, tooltip=tooltip)
+
+
+def when_and_where() -> list[Any]:
+    """Declare the part of the run and the blocks; optional, so that API users may leave them out."""
+    window = {"min": 0.0, "max": 1.0, "step": 0.01, "round": 0.001, "optional": True}
+    return [
+        take(
+            io.Float,
+            "start_percent",
+            default=0.0,
+            tooltip="Where in the sampling to start: 0 is pure noise, 1 the finished picture.",
+            **window,
+        ),
+        take(
+            io.Float,
+            "end_percent",
+            default=1.0,
+            tooltip="Where to stop; this point itself is no longer guided. 1 guides to the end.",
+            **window,
+        ),
+        take(
+            io.String,
+            "blocks",
+            default="",
+            optional=True,
+            advanced=True,
+            tooltip='Which of the model\'s blocks to guide, counted from 0 in the order in which they run, as in "0-11, 20". Empty: all.',
+        ),
+    ]

@@ -1,0 +1,60 @@
+"""VSF: Value Sign Flip as a node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..guidance.attention.mechanism import Layout, ValueSignFlip
+from ..host.api import describe, io, take
+from ..host.guide import guide
+from .inputs import ALIASES, CATEGORY, model_and_negative, number, when_and_where
+
+
+class AvertVSF(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        layout = take(
+            io.Combo,
+            "layout",
+            options=["paper", "released"],
+            default="paper",
+            optional=True,
+            advanced=True,
+            tooltip="paper: as in the paper's equations. released: as in the authors' SD3.5 code, where a second copy of the negative counts as positive "
+            "text; its numbers are larger (scale 3.3 or 3.8 with offset 0.2 there is about 0.94 or 1.16 with offset -0.6 here). "
+            "SD3 and Flux only; the same as paper elsewhere.",
+        )
+        scale = "alpha: Z = W Z+ - alpha (1 - W) Z-. How strongly the flipped negative pushes; 0 is off. Useful: 0.5 to 2 with layout paper, 2 to 4 with released."
+        offset = (
+            "beta: W = sigmoid(L+ - (L- - beta)); subtracted from the attention that the image pays to the negative, so more of it acts less, "
+            "and a negative number acts more. Other packs that add their offset mean the opposite sign."
+        )
+        return describe(
+            node_id="AvertVSF",
+            display_name="Avert VSF (Value Sign Flip)",
+            category=CATEGORY,
+            search_aliases=["value sign flip", *ALIASES],
+            description="Negative prompt at cfg 1 at the speed of no guidance: the image attends to the negative with the sign of its values flipped.",
+            inputs=[
+                *model_and_negative(),
+                number("scale", 0.94, 10.0, 0.01, scale),
+                number("offset", -0.6, 10.0, 0.01, offset, minimum=-10.0),
+                *when_and_where(),
+                layout,
+            ],
+            outputs=[io.Model.Output()],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        scale: float,
+        offset: float,
+        negative: Any = None,
+        start_percent: float = 0.0,
+        end_percent: float = 1.0,
+        blocks: str = "",
+        layout: Layout = "paper",
+    ) -> io.NodeOutput:
+        return io.NodeOutput(guide(model, ValueSignFlip(scale, offset, layout), negative, (start_percent, end_percent), blocks))
