@@ -160,4 +160,13 @@ def attend(
     name = kernel or kernel_name(q, k, v, mask)
     if key_bias is not None or name == "plain":
         return attend_plain(q, k, v, scale=scale, mask=mask, key_bias=key_bias)
-    return _KERNELS[name](q, k, v, scale, mask)
+    attended = _KERNELS[name](q, k, v, scale, mask)
+    return attended if mask is None else _without_blind_rows(attended, mask)
+
+
+def _without_blind_rows(attended: Partial, mask: Tensor) -> Partial:
+    """Make rows whose keys are all masked weigh nothing; the operators give them NaN, or a log-sum-exp of 0 (CPU)."""
+    mask = mask_4d(mask)
+    hidden = ~mask if mask.dtype == torch.bool else mask.isneginf()
+    blind = hidden.all(dim=-1)
+    return Partial(attended.out.masked_fill(blind.unsqueeze(-1), 0.0), attended.lse.masked_fill(blind, -torch.inf))
