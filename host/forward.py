@@ -10,47 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..guidance.attention.streams import Effect, Lengths, Segment, Strand, cross_attention, joint_attention
+from ..guidance.attention.streams import Effect, Lengths, Strand, cross_attention, joint_attention
 from .backend import attend_through, attend_with
-from .families import Family, Grid
 from .layout import Rows, from_heads, mask_rows, to_heads, tokens
-
-
-@dataclass(frozen=True)
-class Act:
-    """Say what one node does in this evaluation, and in which layers (None: all)."""
-
-    strand: Strand
-    layers: frozenset[int] | None
-
-
-@dataclass(frozen=True)
-class Group:
-    """Join the guided rows whose positive prompts are equally long."""
-
-    rows: Rows
-    positive: int
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Lay out one evaluation.
-
-    text: tokens of the whole text as the model sees it: `negative` (any padding included), then the positive prompt, which a host
-    may have repeated to a common length; groups cover the guided rows, `plain` the others; batch: pictures per conditioning.
-    """
-
-    family: Family
-    grid: Grid
-    acts: tuple[Act, ...]
-    segments: tuple[Segment, ...]
-    negative: int
-    text: int
-    groups: tuple[Group, ...]
-    plain: Rows | None
-    rows: int
-    batch: int
-    with_map: bool
+from .plan import Group, Plan
 
 
 class Forward:

@@ -12,7 +12,7 @@ from .conditions import other_encoder
 from .families import find_family
 from .install import add_task
 from .negative import as_negative, check_finite
-from .run import Task
+from .task import Task
 
 
 def guide(model: Any, mechanism: Mechanism, negative: Any, window: tuple[float, float], blocks: str) -> Any:

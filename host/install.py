@@ -10,8 +10,9 @@ from comfy.patcher_extension import WrappersMP
 
 from .families import find_family
 from .record import Recorder, RunReport
-from .run import KEY, Task, start_run
+from .run import KEY, start_run
 from .running_prompt import contains_node
+from .task import Task
 
 log = logging.getLogger(__name__)
 

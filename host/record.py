@@ -15,7 +15,7 @@ from .negative import Negative
 
 if TYPE_CHECKING:
     from .forward import Forward
-    from .run import Task
+    from .task import Task
 
 
 @dataclass

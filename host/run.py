@@ -3,57 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import comfy.utils
 import torch
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 from torch import Tensor
 
-from ..guidance.attention.mechanism import Mechanism, ValueSignFlip
-from ..guidance.attention.streams import Segment, Strand
-from ..guidance.schedule import SigmaRange, Window
 from .conditions import POSITIVE_LISTS, check_fits, host_condition, positives, resolve, separate_ids
 from .families import Family
-from .forward import Act, Forward, Group, Plan
-from .layout import chunk_rows
-from .negative import Negative, Prompt
+from .forward import Forward
+from .negative import Negative
+from .plan import Places, lay_out
 from .record import Recorder
 from .replaced import wrap_replacements
+from .task import ReadyPrompt, ReadyTask, Task
 
 KEY = "avert"
-
-
-@dataclass(frozen=True)
-class Task:
-    """Hold what one node asked for: made once in the node, never changed. `negative` None means the sampler's own."""
-
-    mechanism: Mechanism
-    negative: Any
-    window: Window
-    layers: frozenset[int] | None = None
-
-
-@dataclass
-class ReadyPrompt:
-    """Hold a negative as this run's model takes it."""
-
-    prompt: Prompt
-    active: SigmaRange
-    tokens: Tensor | None = None
-
-
-@dataclass
-class ReadyTask:
-    """Hold a node's task with its negatives found and its window in noise levels."""
-
-    task: Task
-    active: SigmaRange
-    prompts: list[ReadyPrompt]
-
-    def due(self, sigma: float) -> list[ReadyPrompt]:
-        return [p for p in self.prompts if p.active.contains(sigma)] if self.active.contains(sigma) else []
 
 
 class Run:
@@ -122,7 +87,8 @@ class Run:
                 self._recorder.skip(sigma, "outside its window")
         if not due or c_crossattn is None:
             return executor(x, t, c_concat, c_crossattn, control, transformer_options or {}, **kwargs)
-        plan, text = self._plan(x, c_crossattn, ids, chunks, due)
+        places = Places(ids, chunks, [self._guided[ids[i]] for i in chunks], x.shape[0] // len(ids))
+        plan, text = lay_out(self._family, x, c_crossattn, places, due, self._recorder.with_map)
         forward = Forward(plan, options.get("optimized_attention_override"))
         options["optimized_attention_override"] = forward.override
         options = wrap_replacements(forward, options)
@@ -132,59 +98,6 @@ class Run:
         forward.check()
         self._recorder.commit(sigma, forward)
         return out
-
-    def _plan(
-        self, x: Tensor, text: Tensor, ids: list[Any], chunks: list[int], due: list[tuple[ReadyTask, list[ReadyPrompt]]]
-    ) -> tuple[Plan, Tensor]:
-        """Lay the negatives out in front of the text, for every row; rows that are not guided never look at them."""
-        batch = x.shape[0] // len(ids)
-        pieces: list[Tensor] = []
-        acts: list[Act] = []
-        copies: list[Tensor] = []
-        start = 1 if self._ambiguous(x, text.shape[1], due) else 0
-        length = start
-        for task, prompts in due:
-            segments = []
-            for ready in prompts:
-                piece = _rows(ready.tokens, batch, len(ids), text)
-                segments.append(Segment(length, piece.shape[1], ready.prompt.weights))
-                length += piece.shape[1]
-                pieces.append(piece)
-                if self._family.joint and isinstance(task.task.mechanism, ValueSignFlip) and task.task.mechanism.layout == "released":
-                    copies.append(piece)
-            acts.append(Act(Strand(task.task.mechanism, tuple(segments)), task.task.layers))
-        padding = [pieces[0][:, :1]] * start
-        joined = torch.cat([*padding, *pieces, *copies, text], dim=1)
-        plain = [i for i in range(len(ids)) if i not in chunks]
-        plan = Plan(
-            family=self._family,
-            grid=self._family.grid(x),
-            acts=tuple(acts),
-            segments=tuple(segment for act in acts for segment in act.strand.segments),
-            negative=length,
-            text=joined.shape[1],
-            groups=tuple(
-                Group(chunk_rows(same, batch), count)
-                for count in sorted({self._guided[ids[i]] for i in chunks})
-                if (same := [i for i in chunks if self._guided[ids[i]] == count])
-            ),
-            plain=chunk_rows(plain, batch) if plain else None,
-            rows=x.shape[0],
-            batch=batch,
-            with_map=self._recorder.with_map,
-        )
-        return plan, joined
-
-    def _ambiguous(self, x: Tensor, text: int, due: list[tuple[ReadyTask, list[ReadyPrompt]]]) -> bool:
-        """Tell whether text and negatives are together exactly as long as the keys of some other attention call."""
-        total = text + sum(ready.tokens.shape[1] for _, prompts in due for ready in prompts if ready.tokens is not None)
-        return not self._family.joint and total in self._family.other_lengths(x)
-
-
-def _rows(tokens: Tensor | None, batch: int, chunks: int, like: Tensor) -> Tensor:
-    """Repeat a negative for each picture and each conditioning of the batch."""
-    assert tokens is not None
-    return comfy.utils.repeat_to_batch_size(tokens.to(like), batch).repeat(chunks, 1, 1)
 
 
 def _marked_for_compile(text: Tensor, model: Any, device: torch.device) -> Tensor:

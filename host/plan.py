@@ -1,0 +1,131 @@
+"""Lay out one evaluation of the model: whose rows are guided, and where the negatives stand in the text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.utils
+import torch
+from torch import Tensor
+
+from ..guidance.attention.mechanism import ValueSignFlip
+from ..guidance.attention.streams import Segment, Strand
+from .families import Family, Grid
+from .layout import Rows, chunk_rows
+from .task import ReadyPrompt, ReadyTask
+
+Due = Sequence[tuple[ReadyTask, list[ReadyPrompt]]]
+
+
+@dataclass(frozen=True)
+class Act:
+    """Say what one node does in this evaluation, and in which layers (None: all)."""
+
+    strand: Strand
+    layers: frozenset[int] | None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Join the guided rows whose positive prompts are equally long."""
+
+    rows: Rows
+    positive: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Lay out one evaluation.
+
+    text: tokens of the whole text as the model sees it: `negative` (any padding included), then the positive prompt, which a host
+    may have repeated to a common length; groups cover the guided rows, `plain` the others; batch: pictures per conditioning.
+    """
+
+    family: Family
+    grid: Grid
+    acts: tuple[Act, ...]
+    segments: tuple[Segment, ...]
+    negative: int
+    text: int
+    groups: tuple[Group, ...]
+    plain: Rows | None
+    rows: int
+    batch: int
+    with_map: bool
+
+
+@dataclass(frozen=True)
+class Places:
+    """Say which conditionings of a batch are guided, how long the positive prompt of each is, and how many pictures there are."""
+
+    ids: Sequence[Any]
+    guided: Sequence[int]
+    positives: Sequence[int]
+    batch: int
+
+    @property
+    def plain(self) -> list[int]:
+        return [i for i in range(len(self.ids)) if i not in self.guided]
+
+
+def lay_out(family: Family, x: Tensor, text: Tensor, places: Places, due: Due, with_map: bool) -> tuple[Plan, Tensor]:
+    """Put the negatives in front of the text, for every row, and plan the evaluation; rows that are not guided never look at them."""
+    padding = 1 if _ambiguous(family, x, text.shape[1], due) else 0
+    acts, pieces, copies, length = _arrange(family, text, places, due, padding)
+    joined = torch.cat([*[pieces[0][:, :1]] * padding, *pieces, *copies, text], dim=1)
+    plan = Plan(
+        family=family,
+        grid=family.grid(x),
+        acts=tuple(acts),
+        segments=tuple(segment for act in acts for segment in act.strand.segments),
+        negative=length,
+        text=joined.shape[1],
+        groups=_groups(places),
+        plain=chunk_rows(places.plain, places.batch) if places.plain else None,
+        rows=x.shape[0],
+        batch=places.batch,
+        with_map=with_map,
+    )
+    return plan, joined
+
+
+def _arrange(family: Family, text: Tensor, places: Places, due: Due, start: int) -> tuple[list[Act], list[Tensor], list[Tensor], int]:
+    """Give each negative its place after `start` tokens; return what acts, the negatives, their unflipped copies, and the end."""
+    acts: list[Act] = []
+    pieces: list[Tensor] = []
+    copies: list[Tensor] = []
+    for ready_task, prompts in due:
+        task = ready_task.task
+        segments = []
+        for ready in prompts:
+            piece = _rows(ready.tokens, places.batch, len(places.ids), text)
+            segments.append(Segment(start, piece.shape[1], ready.prompt.weights))
+            start += piece.shape[1]
+            pieces.append(piece)
+            if family.joint and isinstance(task.mechanism, ValueSignFlip) and task.mechanism.layout == "released":
+                copies.append(piece)
+        acts.append(Act(Strand(task.mechanism, tuple(segments)), task.layers))
+    return acts, pieces, copies, start
+
+
+def _groups(places: Places) -> tuple[Group, ...]:
+    """Group the guided rows by the length of their positive prompt."""
+    groups = []
+    for count in sorted(set(places.positives)):
+        chunks = [i for i, length in zip(places.guided, places.positives, strict=True) if length == count]
+        groups.append(Group(chunk_rows(chunks, places.batch), count))
+    return tuple(groups)
+
+
+def _ambiguous(family: Family, x: Tensor, text: int, due: Due) -> bool:
+    """Tell whether text and negatives are together exactly as long as the keys of some other attention call."""
+    total = text + sum(ready.tokens.shape[1] for _, prompts in due for ready in prompts if ready.tokens is not None)
+    return not family.joint and total in family.other_lengths(x)
+
+
+def _rows(tokens: Tensor | None, batch: int, chunks: int, like: Tensor) -> Tensor:
+    """Repeat a negative for each picture and each conditioning of the batch."""
+    assert tokens is not None
+    return comfy.utils.repeat_to_batch_size(tokens.to(like), batch).repeat(chunks, 1, 1)
