@@ -121,13 +121,13 @@ class Call:
     def _plain(self, q: Tensor, k: Tensor, v: Tensor, rows: Rows) -> Tensor:
         plan = self.forward.plan
         heads_first = self.options.get("skip_reshape", False)
-        queries = tokens(q[rows], plan.negative, heads_first) if plan.family.joint else q[rows]
-        keys, values = (tokens(x[rows], plan.negative, heads_first) for x in (k, v))
+        queries = tokens(q[rows], plan.added, heads_first) if plan.family.joint else q[rows]
+        keys, values = (tokens(x[rows], plan.added, heads_first) for x in (k, v))
         out = self.inner(queries, keys, values, self.heads, mask=mask_rows(self.mask, rows, plan.rows), **self.options)
         if not plan.family.joint:
             return out
-        # These rows have no negative; what stands in its place goes nowhere.
+        # These rows have nothing of ours; what stands in its place goes nowhere.
         dim = 2 if self.options.get("skip_output_reshape", False) else 1
         shape = list(out.shape)
-        shape[dim] = plan.negative
+        shape[dim] = plan.added
         return torch.cat([out.new_zeros(shape), out], dim=dim)

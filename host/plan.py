@@ -39,7 +39,8 @@ class Group:
 class Plan:
     """Lay out one evaluation.
 
-    text: tokens of the whole text as the model sees it: `negative` (any padding included), then the positive prompt, which a host
+    text: tokens of the whole text as the model sees it: `negative` (any padding included), unflipped copies of them if a layout asks for
+    those (up to `added`, all that is ours), then the positive prompt, which a host
     may have repeated to a common length; groups cover the guided rows, `plain` the others; batch: pictures per conditioning.
     """
 
@@ -48,6 +49,7 @@ class Plan:
     acts: tuple[Act, ...]
     segments: tuple[Segment, ...]
     negative: int
+    added: int
     text: int
     groups: tuple[Group, ...]
     plain: Rows | None
@@ -81,6 +83,7 @@ def lay_out(family: Family, x: Tensor, text: Tensor, places: Places, due: Due, w
         acts=tuple(acts),
         segments=tuple(segment for act in acts for segment in act.strand.segments),
         negative=length,
+        added=joined.shape[1] - text.shape[1],
         text=joined.shape[1],
         groups=_groups(places),
         plain=chunk_rows(places.plain, places.batch) if places.plain else None,

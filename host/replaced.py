@@ -29,7 +29,7 @@ def wrap_replacements(forward: Forward, options: dict[str, Any]) -> dict[str, An
 
 
 def _wrap(forward: Forward, replacement: Replacement) -> Replacement:
-    start = forward.plan.negative
+    start = forward.plan.added
 
     def guided(q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any], *args: Any, **kwargs: Any) -> Tensor:
         if k.shape[1] != forward.plan.text:
