@@ -64,6 +64,7 @@ class Recorder:
     def __init__(self, family: Family, with_map: bool) -> None:
         self.with_map = with_map
         self._report = RunReport(family.name, family.layers())
+        self._joint = family.joint
         self._step = 0
         self._done: list[Evaluation] = []
         self._backends: set[str] = set()
@@ -77,6 +78,10 @@ class Recorder:
         ]
         window = task.window
         blocks = None if task.layers is None else sorted(task.layers)
+        if settings.get("layout") == "released" and not self._joint:
+            self._report.notes.append(
+                f"{task.mechanism.name}: layout released has no meaning on a {self._report.family} model; paper is used."
+            )
         self._report.nodes.append(
             NodeReport(task.mechanism.name, settings, window.start_percent, window.end_percent, blocks, negatives, idle)
         )
@@ -129,7 +134,7 @@ class Recorder:
             )
             maps += [torch.stack([e.map for e in group if e.map is not None]).mean(0).float().cpu()] if self.with_map else []
         report.maps = torch.stack(maps) if maps and all(m.shape == maps[0].shape for m in maps) else None
-        report.notes = _notes(report)
+        report.notes += _notes(report)
         return report
 
 

@@ -55,8 +55,9 @@ def attend_plain(
         scores = torch.matmul(q[:, :, part].to(work) * scale, keys)
         if bias is not None:
             scores += bias if bias.shape[2] == 1 else bias[:, :, part]
-        lse[:, :, part] = torch.logsumexp(scores, dim=-1)
-        weights = torch.nan_to_num(torch.exp(scores.sub_(lse[:, :, part].unsqueeze(-1))), nan=0.0)
+        total = torch.logsumexp(scores, dim=-1, keepdim=True)
+        weights = scores.sub_(total).exp_().masked_fill_(total.isneginf(), 0.0)
+        lse[:, :, part] = total.squeeze(-1)
         out[:, :, part] = torch.matmul(weights, values)
     return Partial(out, lse)
 

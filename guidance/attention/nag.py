@@ -28,9 +28,11 @@ def normalized_attention_guidance(
     """Return Z from the attention outputs Z+ and Z-, both [B, H, L, D], before the output projection.
 
     The norm runs over the joined heads, as in the paper, so H and D together are one token's channels. With c = min(r, tau) / r
-    the three equations are one weighted sum: Z = (a c s + 1 - a) Z+ - a c (s - 1) Z-, s = nag_scale.
+    the three equations are one weighted sum: Z = (1 - a + a c) Z+ + a c phi (Z+ - Z-). The difference is taken first: where the two
+    hardly differ, phi would otherwise enlarge the rounding of half precision.
     """
-    guided = torch.lerp(negative, positive, nag_scale)
+    difference = positive - negative
+    guided = torch.add(positive, difference, alpha=nag_scale - 1)
     norm = token_norm(guided).clamp_min(SMALLEST_NORM)
     kept = nag_alpha * (nag_tau * token_norm(positive) / norm).clamp_max(1.0)
-    return weighted_sum([(positive, kept * nag_scale + (1 - nag_alpha)), (negative, kept * (1 - nag_scale))], into)
+    return weighted_sum([(positive, kept + (1 - nag_alpha)), (difference, kept * (nag_scale - 1))], into)

@@ -50,6 +50,6 @@ def weighted_sum(terms: Sequence[tuple[Tensor, Tensor]], into: Tensor | None = N
 def merge(a: Partial, b: Partial) -> Partial:
     """Merge two partial attentions over disjoint keys: exact, weights in float32, returned in the dtype of `a.out`."""
     lse = torch.logaddexp(a.lse, b.lse)
-    # Over no keys at all both are -inf and the difference is not a number; the outputs are zero then, so any weight will do.
-    share = torch.nan_to_num(torch.sigmoid(a.lse - b.lse), nan=0.5)
+    # Over no keys at all both are -inf and their difference is not a number; the outputs are zero then, so any weight will do.
+    share = torch.sigmoid(a.lse - b.lse).masked_fill_(lse.isneginf(), 0.5)
     return Partial(weighted_sum([(a.out, share), (b.out, 1 - share)]), lse)
