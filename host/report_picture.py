@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from .record import RunReport
+from .report_text import summary
 
 WIDTH, HEIGHT, MARGIN = 640, 200, 46
+COLUMNS, LINE = 98, 17
 INK, PAPER, GRID = (60, 60, 66), (250, 250, 250), (224, 224, 228)
 LINES = [(31, 119, 180), (214, 96, 20), (44, 140, 60), (170, 50, 130), (120, 90, 60), (20, 150, 160)]
 # Dark blue to yellow, even in brightness, readable without colour.
@@ -24,11 +28,18 @@ def to_image(pictures: list[Image.Image]) -> Tensor:
 
 
 def draw_plot(report: RunReport) -> Image.Image:
-    """Draw the share of attention and the size of the change over the steps, one line for each picture of the batch."""
-    picture = Image.new("RGB", (WIDTH, 2 * HEIGHT), PAPER)
+    """Draw what the run was, and the share of attention and the size of the change over its steps, a line for each picture of the batch."""
+    lines = [part for line in summary(report) for part in textwrap.wrap(line, COLUMNS, subsequent_indent="    ", drop_whitespace=False)]
+    top = 16 + LINE * len(lines)
+    picture = Image.new("RGB", (WIDTH, top + 2 * HEIGHT), PAPER)
+    ImageDraw.Draw(picture).multiline_text((12, 10), "\n".join(lines), fill=INK, font=_font(), spacing=LINE - 12)
     for row, (name, title) in enumerate((("share", "share of attention on the negative, %"), ("change", "size of the change, %"))):
         _curves(
-            ImageDraw.Draw(picture), row * HEIGHT, title, [step["step"] + 1 for step in report.steps], [step[name] for step in report.steps]
+            ImageDraw.Draw(picture),
+            top + row * HEIGHT,
+            title,
+            [step["step"] + 1 for step in report.steps],
+            [step[name] for step in report.steps],
         )
     return picture
 

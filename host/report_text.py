@@ -19,18 +19,33 @@ def as_json(report: RunReport) -> str:
 
 def as_text(report: RunReport) -> str:
     """Say what the run did, for people."""
+    lines = _head(report)
+    if report.steps:
+        lines += ["", " step    sigma  blocks   share of attention   size of the change"]
+        lines += [_step(step) for step in report.steps]
+        lines.append("")
+    return "\n".join(lines + _tail(report))
+
+
+def summary(report: RunReport) -> list[str]:
+    """Say the same without the table of steps, for where that is drawn."""
+    return _head(report) + _tail(report)
+
+
+def _head(report: RunReport) -> list[str]:
     lines = [f"{report.family} model, {report.layers_total} attention blocks with text"]
     for node in report.nodes:
         lines += _node(node)
     if report.steps:
         lines.append("attention computed by " + ", ".join(report.backends))
-        lines += ["", " step    sigma  blocks   share of attention   size of the change"]
-        lines += [_step(step) for step in report.steps]
-        lines += ["", f"mean share of attention on the negative: {_mean(report, 'share'):.2%}; mean change: {_mean(report, 'change'):.2%}"]
-    lines += _skipped(report)
-    if report.notes:
-        lines += ["", *report.notes]
-    return "\n".join(lines)
+    return lines
+
+
+def _tail(report: RunReport) -> list[str]:
+    lines = []
+    if report.steps:
+        lines.append(f"mean share of attention on the negative: {_mean(report, 'share'):.2%}; mean change: {_mean(report, 'change'):.2%}")
+    return lines + _skipped(report) + report.notes
 
 
 def _node(node: NodeReport) -> list[str]:
