@@ -38,8 +38,9 @@ class Run:
     def __enter__(self) -> Run:
         """Add the negatives to the run's conditionings, and our wrappers to the run's options: both are the run's own copies."""
         shown = positives(self._guider)
-        for name, ready in self._prompts.items():
+        for ready in self._prompts.values():
             check_fits(ready.prompt, shown)
+        for name, ready in self._prompts.items():
             self._guider.conds[name] = [host_condition(ready.prompt, shown)]
         options = self._guider.model_options
         add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, KEY, self.sampler_sample, options, is_model_options=True)
