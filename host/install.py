@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from comfy.patcher_extension import WrappersMP
 
 from .families import find_family
-from .record import Recorder, RunReport
+from .record import Recorder, identify
+from .report import RunReport
 from .run import KEY, start_run
 from .running_prompt import contains_node
 from .task import Task
 
 log = logging.getLogger(__name__)
+
+NOT_FROM = (
+    "This latent is not what the last run with this model made: either something changed it since, or the sampler used another MODEL; "
+    "then connect the MODEL that comes here to the sampler too."
+)
 
 
 @dataclass
@@ -37,7 +44,7 @@ class Setup:
         family = find_family(guider.model_patcher.model)
         recorder = Recorder(family, with_map=contains_node("AvertReport"))
         self.box.last = None
-        completed = False
+        result = None
         try:
             run = start_run(guider, family, self.tasks, recorder)
             if run is None:
@@ -45,21 +52,19 @@ class Setup:
             else:
                 with run:
                     result = executor(*args, **kwargs)
-            completed = True
             return result
         finally:
-            self.box.last = _finish(recorder, completed)
+            self.box.last = _finish(recorder, result)
 
 
-def _finish(recorder: Recorder, completed: bool) -> RunReport | None:
-    """Make the report and say aloud what a user should know; after a failed run nothing here may hide the failure."""
+def _finish(recorder: Recorder, result: Any) -> RunReport | None:
+    """Make the report and say aloud what a user should know. A picture is never lost, nor a failure hidden, for want of a report."""
     try:
-        report = recorder.finish(completed)
-    except RuntimeError:
-        if completed:
-            raise
+        report = recorder.finish(result)
+    except Exception:
+        log.exception("Avert: the report of this run could not be made; the picture is not affected.")
         return None
-    if completed:
+    if report.finished:
         for note in report.notes:
             log.warning("Avert: %s", note)
     return report
@@ -76,13 +81,25 @@ def add_task(model: Any, task: Task) -> Any:
     return patched
 
 
-def last_report(model: Any) -> RunReport:
-    """Return what the last run with this model did."""
+def last_report(model: Any, latent: Any = None) -> RunReport:
+    """Return what the last run with this model did; `latent` None, or the samples that are said to come from it."""
     setup: Setup | None = model.get_attachment(KEY)
     if setup is None:
         raise ValueError("This model has no Avert node before it; connect the MODEL that comes out of an Avert node.")
-    if setup.box.last is None:
+    report = setup.box.last
+    if report is None:
         raise ValueError(
-            "No run with this model has been recorded; connect the same MODEL to the sampler and to this node, and the sampler's LATENT to `latent`."
+            "No run with this model has been recorded; connect the same MODEL to the sampler and to this node, "
+            "and the sampler's LATENT to `latent`."
         )
-    return setup.box.last
+    if report.latent is not None and not _is_from(report, latent):
+        return replace(report, notes=[*report.notes, NOT_FROM])
+    return report
+
+
+def _is_from(report: RunReport, latent: Any) -> bool:
+    """Tell whether a latent can be what the run made; hosts may store it in half precision."""
+    found = identify(latent)
+    if found is None or report.latent is None:
+        return True
+    return found[0] == report.latent[0] and math.isclose(found[1], report.latent[1], rel_tol=1e-2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -53,6 +53,12 @@ class Negative:
     """Hold the negative prompts to avoid together; none at all means that there is nothing to avoid."""
 
     prompts: tuple[Prompt, ...] = ()
+
+    def __iter__(self) -> NoReturn:
+        """Refuse to be read as the host's CONDITIONING, which is a list."""
+        raise TypeError(
+            "An Avert negative was connected where a CONDITIONING is needed; connect it to the `negative` of an Avert node instead."
+        )
 
 
 def as_negative(value: Negative | Sequence[Any]) -> Negative:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from ..guidance.attention.streams import Effect
-from .families import Family, Grid
+from .families import Family
+from .maps import mean_map, per_sample, whole_pictures
 from .negative import Negative
+from .report import NodeReport, RunReport
 
 if TYPE_CHECKING:
     from .forward import Forward
@@ -20,42 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class Evaluation:
-    """Hold one evaluation of the model, on the device: share and change [layers, B], map [B, frames, h, w]."""
+    """Hold one evaluation of the model, on the device: share and change [B], map [B, frames, h, w]."""
 
-    step: int
+    index: int
     sigma: float
     layers: int
     share: Tensor
     change: Tensor
     map: Tensor | None
-
-
-@dataclass
-class NodeReport:
-    """Describe one node of the run."""
-
-    mechanism: str
-    settings: dict[str, Any]
-    start_percent: float
-    end_percent: float
-    blocks: list[int] | None
-    negatives: list[dict[str, Any]]
-    idle: str
-
-
-@dataclass
-class RunReport:
-    """Hold what a finished run did; plain numbers but for the maps, float32 [steps, B, frames, h, w] on the CPU (None: not asked for)."""
-
-    family: str
-    layers_total: int
-    finished: bool = False
-    nodes: list[NodeReport] = field(default_factory=list)
-    steps: list[dict[str, Any]] = field(default_factory=list)
-    skipped: list[dict[str, Any]] = field(default_factory=list)
-    backends: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    maps: Tensor | None = None
 
 
 class Recorder:
@@ -65,10 +38,10 @@ class Recorder:
         self.with_map = with_map
         self._report = RunReport(family.name, family.layers())
         self._joint = family.joint
-        self._step = 0
+        self._steps = _Steps()
         self._done: list[Evaluation] = []
+        self._skipped: list[tuple[int, float, str]] = []
         self._backends: set[str] = set()
-        self._unseen = 0
 
     def describe(self, task: Task, negative: Negative, idle: str) -> None:
         """Note a node's settings and its negatives; `idle` says why it does nothing, if so."""
@@ -86,18 +59,22 @@ class Recorder:
             NodeReport(task.mechanism.name, settings, window.start_percent, window.end_percent, blocks, negatives, idle)
         )
 
+    def evaluate(self) -> None:
+        """Note that the sampler asks for an evaluation of the model."""
+        self._steps.evaluate()
+
     def count_steps(self, callback: Callable[..., Any] | None) -> Callable[..., Any]:
         """Wrap the sampler's callback, which comes once per solver step."""
 
         def counted(step: int, *args: Any, **kwargs: Any) -> Any:
-            self._step = step + 1
+            self._steps.report(step)
             return None if callback is None else callback(step, *args, **kwargs)
 
         return counted
 
     def skip(self, sigma: float, reason: str) -> None:
         """Note an evaluation that ran without guidance, and why."""
-        self._report.skipped.append({"step": self._step, "sigma": sigma, "reason": reason})
+        self._skipped.append((self._steps.now, sigma, reason))
 
     def commit(self, sigma: float, forward: Forward) -> None:
         """Keep what one evaluation did."""
@@ -107,65 +84,68 @@ class Recorder:
             self.skip(sigma, "a cache skipped the model" if not forward.calls else "no block was selected")
             return
         batch = forward.plan.batch
-        share = torch.stack([_per_sample(effect.share, batch) for effect in effects])
-        change = torch.stack([_per_sample(effect.change, batch) for effect in effects])
-        maps = _mean_map(effects, forward.plan.grid, batch) if self.with_map else None
-        self._done.append(Evaluation(self._step, sigma, forward.layer, share.mean(0), change.mean(0), maps))
+        share = torch.stack([per_sample(effect.share, batch) for effect in effects])
+        change = torch.stack([per_sample(effect.change, batch) for effect in effects])
+        maps = mean_map(effects, forward.plan.grid, batch) if self.with_map else None
+        self._done.append(Evaluation(self._steps.now, sigma, forward.layer, share.mean(0), change.mean(0), maps))
 
-    def finish(self, completed: bool) -> RunReport:
-        """Read the record back from the device, averaged over the evaluations of each solver step."""
+    def finish(self, latent: Any) -> RunReport:
+        """Read the record back from the device, averaged over the evaluations of each solver step; `latent` None: the run broke off."""
         report = self._report
-        report.finished = completed
+        report.finished = latent is not None
+        report.latent = identify(latent)
         report.backends = sorted(self._backends)
         by_step: dict[int, list[Evaluation]] = {}
         for evaluation in self._done:
-            by_step.setdefault(evaluation.step, []).append(evaluation)
-        maps = []
-        for step, group in sorted(by_step.items()):
-            report.steps.append(
-                {
-                    "step": step,
-                    "sigma": group[0].sigma,
-                    "evaluations": len(group),
-                    "layers": group[0].layers,
-                    "share": torch.stack([e.share for e in group]).mean(0).float().cpu().tolist(),
-                    "change": torch.stack([e.change for e in group]).mean(0).float().cpu().tolist(),
-                }
-            )
-            maps += [torch.stack([e.map for e in group if e.map is not None]).mean(0).float().cpu()] if self.with_map else []
-        report.maps = torch.stack(maps) if maps and all(m.shape == maps[0].shape for m in maps) else None
+            by_step.setdefault(self._steps.of(evaluation.index), []).append(evaluation)
+        ordered = sorted(by_step.items())
+        report.steps = [_step(step, group) for step, group in ordered]
+        report.skipped = [{"step": self._steps.of(index), "sigma": sigma, "reason": reason} for index, sigma, reason in self._skipped]
+        report.maps = whole_pictures([[e.map for e in group if e.map is not None] for _, group in ordered])
         report.notes += _notes(report)
         return report
 
 
-def _per_sample(value: Tensor, batch: int) -> Tensor:
-    """Average over conditionings (areas): [conditionings * B] -> [B]."""
-    return value.view(-1, batch).mean(0)
+class _Steps:
+    """Tell which solver step an evaluation belongs to.
+
+    Samplers call back once per step, after its first evaluation and before any further ones (k_diffusion/sampling.py), so what was
+    evaluated between two callbacks, but for the last of it, still belongs to the earlier step.
+    """
+
+    def __init__(self) -> None:
+        self.now = -1
+        self._step_of: dict[int, int] = {}
+        self._last = 0
+
+    def evaluate(self) -> None:
+        self.now += 1
+
+    def report(self, step: int) -> None:
+        for index in range(len(self._step_of), self.now + 1):
+            self._step_of[index] = step if index == self.now else max(step - 1, 0)
+        self._last = step
+
+    def of(self, index: int) -> int:
+        return self._step_of.get(index, self._last)
 
 
-def _mean_map(effects: list[Effect], grid: Grid, batch: int) -> Tensor:
-    """Average the maps of all layers on the finest grid: [B, frames, h, w]."""
-    total: Tensor | None = None
-    for effect in effects:
-        assert effect.map is not None
-        levels = _unfold(effect.map, grid)
-        if levels.shape[-2:] != (grid.height, grid.width):
-            levels = torch.nn.functional.interpolate(levels, size=(grid.height, grid.width), mode="nearest")
-        levels = levels.view(-1, batch, *levels.shape[1:]).mean(0)
-        total = levels if total is None else total + levels
-    assert total is not None
-    return total / len(effects)
+def identify(latent: Any) -> tuple[tuple[int, ...], float] | None:
+    """Give the shape and mean size of a latent; None for what has none (packed video and audio)."""
+    if not isinstance(latent, Tensor):
+        return None
+    return tuple(latent.shape), float(latent.float().abs().mean())
 
 
-def _unfold(flat: Tensor, grid: Grid) -> Tensor:
-    """Shape [rows, tokens] as [rows, frames, h, w]; a UNet's coarser levels halve each side, rounding up."""
-    height, width = grid.height, grid.width
-    while grid.frames * height * width > flat.shape[1]:
-        height, width = (height + 1) // 2, (width + 1) // 2
-    if grid.frames * height * width != flat.shape[1]:
-        # Other nodes may merge or tile tokens; their places are not known then, only their mean.
-        return flat.mean(dim=1)[:, None, None, None].expand(-1, grid.frames, 1, 1)
-    return flat.view(-1, grid.frames, height, width)
+def _step(step: int, group: list[Evaluation]) -> dict[str, Any]:
+    return {
+        "step": step,
+        "sigma": group[0].sigma,
+        "evaluations": len({evaluation.index for evaluation in group}),
+        "layers": group[0].layers,
+        "share": torch.stack([e.share for e in group]).mean(0).float().cpu().tolist(),
+        "change": torch.stack([e.change for e in group]).mean(0).float().cpu().tolist(),
+    }
 
 
 def _notes(report: RunReport) -> list[str]:

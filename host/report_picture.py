@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from .record import RunReport
+from .report import RunReport
 from .report_text import summary
 
 WIDTH, HEIGHT, MARGIN = 640, 200, 46

@@ -6,12 +6,12 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from .record import NodeReport, RunReport
+from .report import NodeReport, RunReport
 
 
 def as_json(report: RunReport) -> str:
     """Write everything but the maps; `share` and `change` hold one number per picture of the batch."""
-    fields = {name: value for name, value in vars(report).items() if name != "maps"}
+    fields = {name: value for name, value in vars(report).items() if name not in ("maps", "latent")}
     fields["nodes"] = [asdict(node) for node in report.nodes]
     fields["has_attention_map"] = report.maps is not None
     return json.dumps(fields, indent=2)

@@ -44,13 +44,14 @@ class Run:
             self._guider.conds[name] = [host_condition(ready.prompt, shown)]
         options = self._guider.model_options
         add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, KEY, self.sampler_sample, options, is_model_options=True)
+        add_wrapper_with_key(WrappersMP.PREDICT_NOISE, KEY, self.predict_noise, options, is_model_options=True)
         add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, self.apply_model, options, is_model_options=True)
         return self
 
     def __exit__(self, *error: object) -> None:
         for name in self._prompts:
             getattr(self._guider, "conds", {}).pop(name, None)
-        for kind in (WrappersMP.SAMPLER_SAMPLE, WrappersMP.APPLY_MODEL):
+        for kind in (WrappersMP.SAMPLER_SAMPLE, WrappersMP.PREDICT_NOISE, WrappersMP.APPLY_MODEL):
             self._guider.model_options["transformer_options"]["wrappers"].get(kind, {}).pop(KEY, None)
 
     def sampler_sample(self, executor: Any, guider: Any, sigmas: Tensor, extra_args: Any, callback: Any, *args: Any, **kwargs: Any) -> Any:
@@ -64,6 +65,11 @@ class Run:
             if text is not None:
                 self._guided[cond["uuid"]] = text.cond.shape[1]
         return executor(guider, sigmas, extra_args, self._recorder.count_steps(callback), *args, **kwargs)
+
+    def predict_noise(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
+        """Count the sampler's evaluations; one may take several calls of the model."""
+        self._recorder.evaluate()
+        return executor(*args, **kwargs)
 
     def apply_model(
         self,

@@ -40,7 +40,7 @@ class AvertReport(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: Any, latent: Any) -> io.NodeOutput:
-        report = last_report(model)
+        report = last_report(model, latent["samples"])
         text, plot = as_text(report), to_image([draw_plot(report)])
         shown = {**ui.PreviewText(text).as_dict(), **ui.PreviewImage(plot, cls=cls).as_dict()}
         return io.NodeOutput(latent, plot, to_image(draw_maps(report)), text, as_json(report), ui=shown)

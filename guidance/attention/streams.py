@@ -154,8 +154,10 @@ def _columns(mask: Tensor | None, lengths: Lengths, start: int, stop: int | None
     if mask is None:
         return None
     mask = mask[..., start:stop]
-    if pad_rows == 0 or mask.shape[-2] == 1:
+    if pad_rows == 0:
         return mask
+    if mask.shape[-2] == 1:
+        mask = mask.expand(*mask.shape[:-2], lengths.positive + lengths.image + lengths.reference, mask.shape[-1])
     free = torch.ones if mask.dtype == torch.bool else torch.zeros
     front = free((*mask.shape[:-2], pad_rows, mask.shape[-1]), dtype=mask.dtype, device=mask.device)
     return torch.cat([front, mask], dim=-2)
