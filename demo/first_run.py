@@ -10,6 +10,7 @@ import io
 import sys
 import tempfile
 import types
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,28 +69,20 @@ def _keep(server: Any, result: Any) -> list[Path]:
 
 def main() -> int:
     _open_pack()
-    from avert.tests.server.hostserver import HostServer
-    from avert.tests.server.session import make_checkpoints
+    from avert.tests.server.session import run_server
     from tiers import find_host
 
     host = find_host()
     if host is None:
         sys.stderr.write("No ComfyUI found: set COMFYUI_PATH to one.\n")
         return 1
-    with tempfile.TemporaryDirectory() as folder:
-        base = Path(folder)
-        sys.stdout.write(f"Starting ComfyUI ({host}) with Avert and a tiny random model ...\n")
-        make_checkpoints(host, base / "models")
-        server = HostServer(host, base, ROOT)
-        server.start()
-        try:
-            result = server.wait(server.submit(_workflow()))
-            if result.status != "success":
-                sys.stderr.write(f"The workflow failed: {result.error}\n")
-                return 1
-            kept = _keep(server, result)
-        finally:
-            server.stop()
+    sys.stdout.write(f"Starting ComfyUI ({host}) with Avert and a tiny random model ...\n")
+    with tempfile.TemporaryDirectory() as folder, contextmanager(run_server)(Path(folder)) as server:
+        result = server.wait(server.submit(_workflow()))
+        if result.status != "success":
+            sys.stderr.write(f"The workflow failed: {result.error}\n")
+            return 1
+        kept = _keep(server, result)
     sys.stdout.write("\n" + kept[-1].read_text(encoding="utf-8") + "\nWritten:\n" + "\n".join(f"  {path}" for path in kept) + "\n")
     return 0
 
