@@ -70,6 +70,7 @@ def _keep(server: Any, result: Any) -> list[Path]:
 def main() -> int:
     _open_pack()
     from avert.tests.server.session import run_server
+
     from tiers import find_host
 
     host = find_host()
