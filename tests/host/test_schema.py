@@ -1,0 +1,122 @@
+"""Check the nodes as the host sees them, through the pack's real entry point."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+from tiers import ROOT
+from tiny import FACTORIES, conditioning, sample
+from tiny_clip import encode, tiny_clip
+
+# The contract that saved workflows rely on: ids, inputs and their order, defaults. Written by hand; a change here breaks users.
+CONTRACT: dict[str, dict[str, Any]] = {
+    "AvertVSF": {
+        "model": None, "negative": None, "scale": 0.94, "offset": -0.6, "start_percent": 0.0, "end_percent": 1.0, "blocks": "", "layout": "paper",
+    },
+    "AvertNAG": {
+        "model": None, "negative": None, "nag_scale": 5.0, "nag_tau": 2.5, "nag_alpha": 0.25, "start_percent": 0.0, "end_percent": 1.0, "blocks": "",
+    },
+    "AvertNASA": {"model": None, "negative": None, "scale": 0.15, "start_percent": 0.0, "end_percent": 1.0, "blocks": ""},
+    "AvertNegativePrompt": {"clip": None, "text": None},
+    "AvertAmplify": {"conditioning": None, "empty": None, "amount": 8.0},
+    "AvertReport": {"model": None, "latent": None},
+}  # fmt: skip
+OUTPUTS = {
+    "AvertVSF": ["MODEL"],
+    "AvertNAG": ["MODEL"],
+    "AvertNASA": ["MODEL"],
+    "AvertNegativePrompt": ["AVERT_NEGATIVE"],
+    "AvertAmplify": ["CONDITIONING,AVERT_NEGATIVE"],
+    "AvertReport": ["LATENT", "IMAGE", "IMAGE", "STRING", "STRING"],
+}
+OPTIONAL = {"negative", "start_percent", "end_percent", "blocks", "layout"}
+
+
+@pytest.fixture(scope="module")
+def pack() -> Iterator[ModuleType]:
+    """Import the pack as nodes.load_custom_node does: by its file, under a name made of its path."""
+    name = "custom_nodes_avert_under_test"
+    spec = importlib.util.spec_from_file_location(name, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    yield module
+    for loaded in [key for key in sys.modules if key.split(".")[0] == name]:
+        del sys.modules[loaded]
+
+
+@pytest.fixture(scope="module")
+def nodes(pack: ModuleType) -> dict[str, Any]:
+    extension = asyncio.run(pack.comfy_entrypoint())
+    return {node.GET_SCHEMA().node_id: node for node in asyncio.run(extension.get_node_list())}
+
+
+def test_entry_point_is_all_there_is(pack: ModuleType) -> None:
+    assert not hasattr(pack, "NODE_CLASS_MAPPINGS")
+    assert (ROOT / pack.WEB_DIRECTORY / "docs").is_dir()
+
+
+def test_contract(nodes: dict[str, Any]) -> None:
+    assert set(nodes) == set(CONTRACT)
+    for name, inputs in CONTRACT.items():
+        schema = nodes[name].GET_SCHEMA()
+        assert [item.id for item in schema.inputs] == list(inputs), name
+        for item in schema.inputs:
+            if inputs[item.id] is not None:
+                assert item.default == inputs[item.id], f"{name}.{item.id}"
+            assert bool(item.optional) == (item.id in OPTIONAL), f"{name}.{item.id}"
+            assert item.tooltip and item.tooltip.strip().endswith((".", "off")), f"{name}.{item.id} needs a tooltip"
+        assert [output.get_io_type() for output in schema.outputs] == OUTPUTS[name]
+        assert schema.category.startswith("Avert") and schema.description
+        assert (ROOT / "js" / "docs" / f"{name}.md").is_file()
+
+
+def test_execute_takes_what_the_schema_says(nodes: dict[str, Any]) -> None:
+    """The Python defaults of optional inputs are those of the schema: API users may leave them out."""
+    for name, inputs in CONTRACT.items():
+        parameters = inspect.signature(nodes[name].execute).parameters
+        assert set(parameters) == set(inputs)
+        for key, default in inputs.items():
+            if key in OPTIONAL:
+                assert parameters[key].default == default
+
+
+@pytest.mark.parametrize("name", ["AvertVSF", "AvertNAG", "AvertNASA"])
+def test_nodes_guide_by_their_defaults(nodes: dict[str, Any], name: str) -> None:
+    model, clip = FACTORIES["flux"](), tiny_clip("flux")
+    positive = conditioning("flux", 9, 1)
+    (negative,) = nodes["AvertNegativePrompt"].execute(clip, "glasses").args
+    (stronger,) = nodes["AvertAmplify"].execute(negative, encode(clip, ""), 8.0).args
+    numbers = {key: value for key, value in CONTRACT[name].items() if isinstance(value, float) and key not in OPTIONAL}
+    plain = sample(model, positive, positive)
+    for avoid in (negative, stronger, conditioning("flux", 5), None):
+        (patched,) = nodes[name].execute(model, negative=avoid, **numbers).args
+        assert (sample(patched, positive, conditioning("flux", 9, 2)) - plain).norm() > 1e-3 * plain.norm()
+
+
+def test_report_node(nodes: dict[str, Any]) -> None:
+    model, positive = FACTORIES["sd3"](), conditioning("sd3", 9, 1)
+    (patched,) = nodes["AvertVSF"].execute(model, 0.94, -0.6, negative=conditioning("sd3", 5, 2)).args
+    latent = {"samples": sample(patched, positive, positive)}
+    shown = nodes["AvertReport"].PREPARE_CLASS_CLONE(None) if hasattr(nodes["AvertReport"], "PREPARE_CLASS_CLONE") else nodes["AvertReport"]
+    out = shown.execute(patched, latent)
+    through, plot, maps, text, data = out.args
+    assert through is latent and "VSF" in text and '"family": "SD3"' in data
+    for picture in (plot, maps):
+        assert picture.ndim == 4 and picture.shape[-1] == 3 and picture.dtype == torch.float32 and 0 <= picture.min() <= picture.max() <= 1
+    assert out.ui["text"] == (text,) and len(out.ui["images"]) == 1
+
+
+def test_clip_that_is_not_there(nodes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="`clip` is empty"):
+        nodes["AvertNegativePrompt"].execute(None, "glasses")
