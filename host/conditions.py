@@ -73,12 +73,12 @@ def host_condition(prompt: Prompt, positive: list[dict[str, Any]]) -> dict[str, 
 
 
 def separate_ids(guider: Any) -> None:
-    """Give conditionings outside of the positive lists ids of their own.
+    """Give a conditioning that has the id of one in another list an id of its own; positives come first and keep theirs.
 
-    For area conditionings the host copies an entry, with its id, into the other lists (create_cond_with_same_area_if_none in
-    comfy/samplers.py), and ids are how rows are told apart.
+    For area conditionings the host copies an entry, with its id, into the other lists and gives it their text
+    (create_cond_with_same_area_if_none in comfy/samplers.py); ids are how rows are told apart, and how long the text of each is known.
     """
-    taken = {cond["uuid"] for cond in positives(guider)}
-    for name, conds in guider.conds.items():
-        if name not in POSITIVE_LISTS:
-            guider.conds[name] = [{**cond, "uuid": uuid.uuid4()} if cond["uuid"] in taken else cond for cond in conds]
+    taken: set[Any] = set()
+    for name in sorted(guider.conds, key=lambda name: name not in POSITIVE_LISTS):
+        guider.conds[name] = [{**cond, "uuid": uuid.uuid4()} if cond["uuid"] in taken else cond for cond in guider.conds[name]]
+        taken |= {cond["uuid"] for cond in guider.conds[name]}

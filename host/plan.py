@@ -74,7 +74,7 @@ class Places:
 
 def lay_out(family: Family, x: Tensor, text: Tensor, places: Places, due: Due, with_map: bool) -> tuple[Plan, Tensor]:
     """Put the negatives in front of the text, for every row, and plan the evaluation; rows that are not guided never look at them."""
-    padding = 1 if _ambiguous(family, x, text.shape[1], due) else 0
+    padding = _padding(family, x, text.shape[1], due)
     acts, pieces, copies, length = _arrange(family, text, places, due, padding)
     joined = torch.cat([*[pieces[0][:, :1]] * padding, *pieces, *copies, text], dim=1)
     plan = Plan(
@@ -122,10 +122,13 @@ def _groups(places: Places) -> tuple[Group, ...]:
     return tuple(groups)
 
 
-def _ambiguous(family: Family, x: Tensor, text: int, due: Due) -> bool:
-    """Tell whether text and negatives are together exactly as long as the keys of some other attention call."""
+def _padding(family: Family, x: Tensor, text: int, due: Due) -> int:
+    """Count the tokens to put in front, so that the whole text is not exactly as long as the keys of some other attention call."""
+    if family.joint:
+        return 0
     total = text + sum(ready.tokens.shape[1] for _, prompts in due for ready in prompts if ready.tokens is not None)
-    return not family.joint and total in family.other_lengths(x)
+    taken = family.other_lengths(x)
+    return next(n for n in range(len(taken) + 1) if total + n not in taken)
 
 
 def _rows(tokens: Tensor | None, batch: int, chunks: int, like: Tensor) -> Tensor:

@@ -24,6 +24,8 @@ def _import_host(path: Path) -> None:
     args.use_pytorch_cross_attention = True
     for name in ("comfy.model_management", "comfy.samplers", "comfy.sample", "comfy.supported_models", "comfy.sd"):
         importlib.import_module(name)
+    # Tiny models spend their time waiting for threads, fifty times as much of it on a busy machine.
+    importlib.import_module("torch").set_num_threads(1)
 
 
 def _prepare() -> None:

@@ -1,0 +1,43 @@
+"""Compare whole runs with the dense reference: every family, every mechanism, in changing circumstances."""
+
+from __future__ import annotations
+
+import pytest
+
+from dense_run import JOINT, VARIANTS, Case, Node, assert_exact, prompt, texts
+
+# (cfg, batch, tokens of the sampler's positive and negative and of ours, sampler)
+CIRCUMSTANCES = (
+    (1.0, 1, (20, 20, 7), "euler"),
+    (3.0, 2, (24, 24, 9), "euler"),
+    (3.0, 1, (40, 60, 12), "heun"),
+    (1.0, 2, (30, 11, 30), "dpmpp_2m"),
+    (3.0, 1, (15, 15, 21), "dpmpp_2m"),
+    (3.0, 2, (33, 22, 5), "euler"),
+)
+MECHANISMS = {
+    "VSF": ("VSF", (1.2, 0.0), "paper"),
+    "VSF offset": ("VSF", (2.1, 0.2), "paper"),
+    "VSF negative offset": ("VSF", (0.94, -0.6), "paper"),
+    "VSF released": ("VSF", (3.3, 0.2), "released"),
+    "NAG": ("NAG", (5.0, 2.5, 0.25), "paper"),
+    "NASA": ("NASA", (0.3,), "paper"),
+}
+MATRIX = [
+    pytest.param(variant, name, CIRCUMSTANCES[(i + j) % len(CIRCUMSTANCES)], id=f"{variant}-{name}-{(i + j) % len(CIRCUMSTANCES)}")
+    for i, variant in enumerate(VARIANTS)
+    for j, name in enumerate(MECHANISMS)
+    if variant in JOINT or name != "VSF released"
+]
+
+
+@pytest.mark.parametrize(("variant", "mechanism", "circumstances"), MATRIX)
+def test_family_and_mechanism(variant: str, mechanism: str, circumstances: tuple) -> None:
+    cfg, batch, (positive, negative, avoided), sampler_name = circumstances
+    method, numbers, layout = MECHANISMS[mechanism]
+    node = Node(method, numbers, prompt(variant, avoided, 3), layout=layout)
+    same = positive == negative or variant.startswith(("wan", "sd15", "sdxl"))
+    assert_exact(
+        Case(variant, (node,), *texts(variant, positive, negative), cfg, sampler_name=sampler_name, steps=3, batch=batch),
+        together=cfg > 1 and same,
+    )
