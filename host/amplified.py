@@ -29,7 +29,9 @@ def amplified(conditioning: Negative | Sequence[Any], empty: Sequence[Any], amou
     return [[_amplify(embedding, base, amount), dict(options)] for embedding, options in conditioning]
 
 
-def _amplify(embedding: Tensor, empty: Tensor, amount: float) -> Tensor:
+def _amplify(embedding: Tensor | None, empty: Tensor, amount: float) -> Tensor:
+    if embedding is None:
+        raise ValueError("`conditioning` has no text embeddings; connect the output of a CLIP Text Encode or Avert Negative Prompt node.")
     if embedding.shape[-1] != empty.shape[-1]:
         raise ValueError(
             f"`conditioning` and `empty` were encoded by different text encoders ({embedding.shape[-1]} and {empty.shape[-1]} wide); use one CLIP for both."

@@ -11,9 +11,9 @@ from typing import Any
 
 from comfy_api.latest import ComfyExtension, io, ui
 
-__all__ = ["ComfyExtension", "Negative", "describe", "io", "one_of", "take", "ui"]
+__all__ = ["ComfyExtension", "NegativeSocket", "describe", "io", "one_of", "take", "ui"]
 
-Negative = io.Custom("AVERT_NEGATIVE")
+NegativeSocket = io.Custom("AVERT_NEGATIVE")
 
 
 def describe(**fields: Any) -> io.Schema:

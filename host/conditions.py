@@ -9,9 +9,10 @@ import comfy.sampler_helpers
 
 from .negative import NO_PLACE, PLACES, Negative, Prompt, as_negative, check_finite, from_conditioning
 
-# Lists of a guider whose prompts say what the picture should show. Others hold negatives or the empty prompt:
-# CFGGuider, BasicGuider (positive), DualCFGGuider (positive, middle, negative), PerpNegGuider (positive, negative, empty_negative_prompt).
-POSITIVE_LISTS = ("positive", "middle")
+# Lists of a guider whose prompts say what the picture should show. CFGGuider has positive and negative, BasicGuider positive,
+# PerpNegGuider an empty_negative_prompt beside them, and DualCFGGuider a middle, which it compares the positive with
+# (prompt_type "negative" in comfy_extras/nodes_custom_sampler.py): guided too, it would take back a part of the guidance.
+POSITIVE_LISTS = ("positive",)
 
 # What a conditioning may bring along that has no meaning for a negative inside the attention.
 LEFT_OUT = ("hooks", "control", "control_apply_to_uncond", "gligen", "default", "uuid", "model_conds", "cross_attn", *PLACES)
@@ -46,28 +47,31 @@ def check_fits(prompt: Prompt, positive: list[dict[str, Any]]) -> None:
     for cond in positive:
         text = cond.get("cross_attn")
         if text is not None and text.shape[-1] != prompt.embedding.shape[-1]:
-            raise ValueError(other_encoder("tokens", prompt.embedding.shape[-1], text.shape[-1]))
-        mine, theirs = prompt.options.get("pooled_output"), cond.get("pooled_output")
-        if mine is not None and theirs is not None and mine.shape[-1] != theirs.shape[-1]:
-            raise ValueError(other_encoder("pooled vector", mine.shape[-1], theirs.shape[-1]))
+            raise ValueError(other_encoder("text", prompt.embedding.shape[-1], text.shape[-1]))
+        mine, theirs = (
+            None if pooled is None else pooled.shape[-1] for pooled in (prompt.options.get("pooled_output"), cond.get("pooled_output"))
+        )
+        if mine != theirs:
+            raise ValueError(other_encoder("pooled vector", mine, theirs))
 
 
-def other_encoder(what: str, mine: int, theirs: int) -> str:
-    """Say that a negative does not fit the model."""
+def other_encoder(what: str, mine: int | None, theirs: int | None) -> str:
+    """Say that a negative does not fit the model; None: it has no such thing."""
+    if mine is None or theirs is None:
+        had, lacks = ("the positive prompt", "the negative") if mine is None else ("the negative", "the positive prompt")
+        return (
+            f"The negative was encoded for another model: {had} has a {what} and {lacks} has none; "
+            "encode the negative with the same CLIP as the positive prompt."
+        )
     return (
-        f"The negative was encoded for another model: its {what} are {mine} wide, this model takes {theirs}; "
+        f"The negative was encoded for another model: its {what} is {mine} wide, this model takes {theirs}; "
         "encode the negative with the same CLIP as the positive prompt."
     )
 
 
-def host_condition(prompt: Prompt, positive: list[dict[str, Any]]) -> dict[str, Any]:
+def host_condition(prompt: Prompt) -> dict[str, Any]:
     """Make a prompt a conditioning of this run, to be encoded by the model with the others."""
     options = {key: value for key, value in prompt.options.items() if key not in LEFT_OUT}
-    # Some models cannot encode a conditioning without a pooled vector; the negative's is not used, so the positive's will do.
-    if options.get("pooled_output") is None:
-        pooled = next((cond["pooled_output"] for cond in positive if cond.get("pooled_output") is not None), None)
-        if pooled is not None:
-            options["pooled_output"] = pooled
     options["prompt_type"] = "negative"
     return comfy.sampler_helpers.convert_cond([[prompt.embedding, options]])[0]
 

@@ -8,7 +8,7 @@ padding is cut from what it returns, which is the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,6 +19,8 @@ from .negative import Negative, Prompt
 CLIPS = {"l": ("clip_l", 49407), "g": ("clip_g", 49407), "h": ("clip_h", 49407)}
 T5S = {"t5xxl": ("t5xxl", 1), "umt5xxl": ("umt5xxl", 1)}
 
+CLIP_START = 49406
+
 Chunk = list[tuple[Any, ...]]
 
 
@@ -28,6 +30,8 @@ class Row:
 
     index: int
     weight: float
+    # False for start and end tokens.
+    word: bool = True
 
 
 def encode_negative(clip: Any, text: str) -> Negative:
@@ -48,16 +52,16 @@ def encode_line(clip: Any, text: str) -> list[Prompt]:
             f"Avert Negative Prompt does not know this text encoder ({', '.join(unknown)}); it knows CLIP, CLIP with T5, T5 and UMT5. "
             "Use CLIP Text Encode and connect its CONDITIONING to `negative` instead."
         )
-    kept = {key: _clip_rows(chunks, CLIPS[key][1]) for key, chunks in tokens.items() if key in CLIPS}
-    bare = {key: [[(token[0], 1.0) for token in chunk] for chunk in chunks] for key, chunks in tokens.items()}
-    for key in T5S.keys() & tokens.keys():
-        bare[key] = [_cut_padding(chunk, T5S[key][1]) for chunk in bare[key]]
-        kept[key] = [
-            Row(i, float(token[1])) for i, token in enumerate(t for chunk in tokens[key] for t in _cut_padding(chunk, T5S[key][1]))
-        ]
+    # What is left of T5's chunks is what it reads; CLIP reads all of them, padding too.
+    read = {key: [_cut_padding(chunk, T5S[key][1]) for chunk in chunks] if key in T5S else chunks for key, chunks in tokens.items()}
+    bare = {key: [[(token[0], 1.0) for token in chunk] for chunk in chunks] for key, chunks in read.items()}
+    kept = {key: _real_rows(chunks, (CLIPS.get(key) or T5S[key])[1]) for key, chunks in read.items()}
     prompts = []
     for embedding, options in clip.encode_from_tokens_scheduled(bare):
-        rows = _place(kept, bare, embedding.shape[1])
+        # A word of weight 0 is as if it had not been written, and so is a negative without any other.
+        rows = [row for row in _place(kept, bare, embedding.shape[1]) if row.weight != 0]
+        if not any(row.word for row in rows):
+            continue
         prompts.append(
             Prompt(
                 embedding=embedding[:, [row.index for row in rows]],
@@ -87,12 +91,14 @@ def _cut_padding(chunk: Chunk, end: int) -> Chunk:
     return chunk
 
 
-def _clip_rows(chunks: Sequence[Chunk], end: int) -> list[Row]:
-    """List the rows of real tokens, start to end token, over all chunks of a CLIP."""
+def _real_rows(chunks: Sequence[Chunk], end: int) -> list[Row]:
+    """List the rows of real tokens, from a start token, if there is one, to the end token, over all chunks of an encoder."""
     rows: list[Row] = []
     offset = 0
     for chunk in chunks:
-        rows += [Row(offset + i, float(token[1])) for i, token in enumerate(_cut_padding(chunk, end))]
+        for i, token in enumerate(_cut_padding(chunk, end)):
+            special = isinstance(token[0], int) and token[0] in (end, CLIP_START)
+            rows.append(Row(offset + i, float(token[1]), word=not special))
         offset += len(chunk)
     return rows
 
@@ -107,7 +113,7 @@ def _place(kept: dict[str, list[Row]], tokens: dict[str, list[Chunk]], length: i
     clip_rows = max((kept[key] for key in clips), key=len, default=[])
     t5_rows = [row for key in t5s for row in kept[key]]
     if length == clip_length + t5_length:
-        return clip_rows + [Row(clip_length + row.index, row.weight) for row in t5_rows]
+        return clip_rows + [replace(row, index=clip_length + row.index) for row in t5_rows]
     if length == t5_length:
         return t5_rows
     if length == clip_length:

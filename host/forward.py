@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..guidance.attention.streams import Effect, Lengths, Strand, cross_attention, joint_attention
 from .backend import attend_through, attend_with
-from .layout import Rows, from_heads, mask_rows, to_heads, tokens
+from .layout import Rows, from_heads, mask_rows, to_heads, tokens, with_copies
 from .plan import Group, Plan
 
 
@@ -24,12 +24,13 @@ class Forward:
         self._previous = previous
         self.calls = 0
         self.layer = 0
+        # The block that runs now, if blocks were asked for by number: a node may skip some, so that counting calls would go wrong.
+        self.block: int | None = None
+        self._image_turn = plan.text_twice
         self.effects: list[Effect] = []
         self.backends: set[str] = set()
-        # The choice of kernel and the bookkeeping are Python: inside a compiled model they run as they are, between its graphs.
-        self.override = torch.compiler.disable(self._override)
 
-    def _override(
+    def attention(
         self, func: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor, heads: int, mask: Tensor | None = None, **kw: Any
     ) -> Tensor:
         inner = func if self._previous is None else functools.partial(self._previous, func)
@@ -37,7 +38,12 @@ class Forward:
         heads_first = kw.get("skip_reshape", False)
         if not self._meets_text(q.shape[2 if heads_first else 1], k.shape[2 if heads_first else 1]):
             return inner(q, k, v, heads, mask=mask, **kw)
-        return Call(self, func, inner, heads, mask, kw).run(q, k, v, self._next_strands())
+        call = Call(self, func, inner, heads, mask, kw)
+        if self.plan.text_twice:
+            mine, self._image_turn = not self._image_turn, not self._image_turn
+            if not mine:
+                return call.plain(q, k, v, slice(None))
+        return call.run(q, k, v, self._next_strands())
 
     def change(self, func: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
         """Return guided minus unguided attention of one cross-attention [B, L, H*D]: zero in the rows that are not guided."""
@@ -52,7 +58,8 @@ class Forward:
     def _next_strands(self) -> list[Strand]:
         """Count a layer, and list what acts in it."""
         layer, self.layer = self.layer, self.layer + 1
-        return [act.strand for act in self.plan.acts if act.layers is None or layer in act.layers]
+        number = layer if self.block is None else self.block
+        return [act.strand for act in self.plan.acts if act.layers is None or number in act.layers]
 
     def _meets_text(self, queries: int, keys: int) -> bool:
         """Tell by its lengths whether an attention call is one of image with text."""
@@ -63,10 +70,15 @@ class Forward:
     def check(self) -> None:
         """Raise if the model ran, but never attended to its text where it was expected: the negative would act as a positive."""
         if self.calls and not self.layer:
-            raise RuntimeError(
-                f"Avert could not find this {self.plan.family.name} model's attention to its text: another node changes its tokens. "
-                "Remove that node (attention-couple and NegPip nodes do this), or the Avert node."
-            )
+            raise RuntimeError(changed_text(self.plan.family.name))
+
+
+def changed_text(family: str) -> str:
+    """Say that the model's text is not what it should be."""
+    return (
+        f"Avert could not find this {family} model's attention to its text: another node changes its tokens. "
+        "Remove that node (attention-couple and NegPip nodes do this), or the Avert node."
+    )
 
 
 @dataclass
@@ -84,10 +96,10 @@ class Call:
         """Guide the guided rows and let the host's own function do the others, on the tokens that they would have without us."""
         plan = self.forward.plan
         if not strands and not plan.family.joint:
-            return self._plain(q, k, v, slice(None))
+            return self.plain(q, k, v, slice(None))
         parts: list[tuple[Rows, Tensor]] = [(group.rows, self.guided(q, k, v, group, strands)) for group in plan.groups]
         if plan.plain is not None:
-            parts.append((plan.plain, self._plain(q, k, v, plan.plain)))
+            parts.append((plan.plain, self.plain(q, k, v, plan.plain)))
         if len(parts) == 1:
             return parts[0][1]
         out = parts[0][1].new_empty(q.shape[0], *parts[0][1].shape[1:])
@@ -103,11 +115,11 @@ class Call:
         q, k, v = (to_heads(x[group.rows], width, heads_first) for x in (q, k, v))
         scale = self.options.get("scale")
         if self.inner is self.func:
-            attend, backend = attend_with(self.func, scale)
+            attend = attend_with(self.func, scale, forward.backends)
         else:
-            attend, backend = attend_through(self.inner, self.heads, scale, self.options), "another node's attention"
-        forward.backends.add(backend)
-        mask = mask_rows(self.mask, group.rows, plan.rows)
+            attend = attend_through(self.inner, self.heads, scale, self.options)
+            forward.backends.add("another node's override, with PyTorch beside it")
+        mask = with_copies(mask_rows(self.mask, group.rows, plan.rows), plan.added - plan.negative)
         if plan.family.joint:
             reference = q.shape[2] - plan.text - plan.grid.tokens
             lengths = Lengths(plan.negative, plan.text - plan.negative, plan.grid.tokens, reference)
@@ -118,7 +130,8 @@ class Call:
             forward.effects.append(effect)
         return from_heads(out, self.options.get("skip_output_reshape", False))
 
-    def _plain(self, q: Tensor, k: Tensor, v: Tensor, rows: Rows) -> Tensor:
+    def plain(self, q: Tensor, k: Tensor, v: Tensor, rows: Rows) -> Tensor:
+        """Compute rows as they would be without us: the host's own function, on the host's own tokens."""
         plan = self.forward.plan
         heads_first = self.options.get("skip_reshape", False)
         queries = tokens(q[rows], plan.added, heads_first) if plan.family.joint else q[rows]

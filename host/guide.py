@@ -9,7 +9,7 @@ from ..guidance.attention.mechanism import Mechanism
 from ..guidance.blocks import parse_blocks
 from ..guidance.schedule import Window
 from .conditions import other_encoder
-from .families import find_family
+from .families import ENCODERS, find_family
 from .install import add_task
 from .negative import as_negative, check_finite
 from .task import Task
@@ -26,7 +26,12 @@ def guide(model: Any, mechanism: Mechanism, negative: Any, window: tuple[float, 
         for prompt in negative.prompts:
             check_finite(prompt)
             if width is not None and prompt.embedding.shape[-1] != width:
-                raise ValueError(other_encoder("tokens", prompt.embedding.shape[-1], width))
+                raise ValueError(other_encoder("text", prompt.embedding.shape[-1], width))
+            if set(prompt.tokens) & ENCODERS - family.encoders:
+                raise ValueError(
+                    f"The negative was encoded by {', '.join(prompt.tokens)}, but a {family.name} model reads {', '.join(sorted(family.encoders))}; "
+                    "encode the negative with the same CLIP as the positive prompt."
+                )
     return add_task(model, Task(mechanism, negative, Window(*window), layers))
 
 
@@ -37,5 +42,7 @@ def check_settings(mechanism: Mechanism) -> None:
             continue
         if not math.isfinite(value):
             raise ValueError(f"`{name}` of {mechanism.name} is {value}; set a number.")
+        if name == "nag_tau" and value < 1:
+            raise ValueError(f"`nag_tau` of NAG is {value:g}; below 1 it would shrink all attention, so set 1 or more.")
         if value < 0 and name != "offset":
             raise ValueError(f"`{name}` of {mechanism.name} is {value:g}; it must be 0 or more. To turn it off set the scale to 0.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,17 +19,18 @@ from .task import Task
 
 log = logging.getLogger(__name__)
 
+KEPT = 8
 NOT_FROM = (
-    "This latent is not what the last run with this model made: either something changed it since, or the sampler used another MODEL; "
-    "then connect the MODEL that comes here to the sampler too."
+    "This latent is not what the last runs with this model made, so this report may be another run's: either something changed the latent "
+    "since, or the sampler used another MODEL; then connect the MODEL that comes here to the sampler too."
 )
 
 
 @dataclass
 class ReportBox:
-    """Hold the report of the last run. It belongs to one patched model, whose clones share it."""
+    """Hold the reports of the last runs, the newest last. It belongs to one patched model, whose clones share it."""
 
-    last: RunReport | None = None
+    reports: deque[RunReport] = field(default_factory=lambda: deque(maxlen=KEPT))
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,6 @@ class Setup:
         guider = executor.class_obj
         family = find_family(guider.model_patcher.model)
         recorder = Recorder(family, with_map=contains_node("AvertReport"))
-        self.box.last = None
         result = None
         try:
             run = start_run(guider, family, self.tasks, recorder)
@@ -54,7 +55,9 @@ class Setup:
                     result = executor(*args, **kwargs)
             return result
         finally:
-            self.box.last = _finish(recorder, result)
+            report = _finish(recorder, result)
+            if report is not None:
+                self.box.reports.append(report)
 
 
 def _finish(recorder: Recorder, result: Any) -> RunReport | None:
@@ -86,20 +89,22 @@ def last_report(model: Any, latent: Any = None) -> RunReport:
     setup: Setup | None = model.get_attachment(KEY)
     if setup is None:
         raise ValueError("This model has no Avert node before it; connect the MODEL that comes out of an Avert node.")
-    report = setup.box.last
-    if report is None:
+    if not setup.box.reports:
         raise ValueError(
             "No run with this model has been recorded; connect the same MODEL to the sampler and to this node, "
             "and the sampler's LATENT to `latent`."
         )
-    if report.latent is not None and not _is_from(report, latent):
-        return replace(report, notes=[*report.notes, NOT_FROM])
-    return report
-
-
-def _is_from(report: RunReport, latent: Any) -> bool:
-    """Tell whether a latent can be what the run made; hosts may store it in half precision."""
+    newest = setup.box.reports[-1]
     found = identify(latent)
-    if found is None or report.latent is None:
-        return True
-    return found[0] == report.latent[0] and math.isclose(found[1], report.latent[1], rel_tol=1e-2)
+    if found is None or newest.latent is None:
+        return newest
+    # Several samplers may share a model: the report is that of the run that made this latent.
+    for report in reversed(setup.box.reports):
+        if report.latent is not None and _same(report.latent, found):
+            return report
+    return replace(newest, notes=[*newest.notes, NOT_FROM])
+
+
+def _same(a: tuple[tuple[int, ...], tuple[float, ...]], b: tuple[tuple[int, ...], tuple[float, ...]]) -> bool:
+    """Tell whether two latents are one; hosts may store it in half precision."""
+    return a[0] == b[0] and all(math.isclose(x, y, rel_tol=1e-2, abs_tol=1e-2) for x, y in zip(a[1], b[1], strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 Rows = slice | list[int]
@@ -28,8 +29,13 @@ def tokens(x: Tensor, start: int, skip_reshape: bool) -> Tensor:
     return x[:, :, start:] if skip_reshape else x[:, start:]
 
 
-def chunk_rows(chunks: Sequence[int], batch: int) -> Rows:
-    """List the batch rows of some chunks (conditionings); a slice, which copies nothing, wherever they are neighbours."""
+def chunk_rows(chunks: Sequence[int], batch: int, total: int, repeats: int = 1) -> Rows:
+    """List the batch rows of some of the `total` chunks (conditionings); a slice, which copies nothing, wherever they are neighbours.
+
+    Tiling nodes evaluate several crops at once, each with all conditionings: the whole pattern then stands `repeats` times.
+    """
+    if repeats > 1:
+        return [(turn * total + chunk) * batch + row for turn in range(repeats) for chunk in chunks for row in range(batch)]
     if list(chunks) == list(range(chunks[0], chunks[-1] + 1)):
         return slice(chunks[0] * batch, (chunks[-1] + 1) * batch)
     return [chunk * batch + row for chunk in chunks for row in range(batch)]
@@ -40,3 +46,11 @@ def mask_rows(mask: Tensor | None, rows: Rows, batch: int) -> Tensor | None:
     if mask is None or mask.ndim < 3 or mask.shape[0] != batch or batch == 1:
         return mask
     return mask[rows]
+
+
+def with_copies(mask: Tensor | None, copies: int) -> Tensor | None:
+    """Widen a mask of [P, I, R] by tokens in front that it says nothing about (the released layout's copies): they are seen and see all."""
+    if mask is None or copies == 0:
+        return mask
+    rows = 0 if mask.shape[-2] == 1 else copies
+    return torch.nn.functional.pad(mask, (copies, 0, rows, 0), value=mask.dtype == torch.bool)

@@ -44,9 +44,10 @@ def whole_pictures(maps: list[list[Tensor]]) -> Tensor | None:
 
     Prompts for an area are evaluated on a crop; their maps cover a part of the picture and are left out beside those of the whole.
     """
+    maps = [[m.float().cpu() for m in step] for step in maps]
     every = [m for step in maps for m in step]
     if not every:
         return None
     shape = max((m.shape for m in every), key=torch.Size.numel)
     steps = [[m for m in step if m.shape == shape] for step in maps]
-    return torch.stack([torch.stack(step).mean(0) if step else every[0].new_zeros(shape) for step in steps]).float().cpu()
+    return torch.stack([torch.stack(step).mean(0) if step else every[0].new_zeros(shape) for step in steps])

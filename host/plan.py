@@ -56,26 +56,36 @@ class Plan:
     rows: int
     batch: int
     with_map: bool
+    # Each block first gives the whole text to a call that must be left alone (Wan image to video without CLIP vision).
+    text_twice: bool = False
 
 
 @dataclass(frozen=True)
 class Places:
-    """Say which conditionings of a batch are guided, how long the positive prompt of each is, and how many pictures there are."""
+    """Say which conditionings of a batch are guided, how long the positive prompt of each is, and how many pictures there are.
+
+    repeats: how many crops (tiles) of the pictures are evaluated at once.
+    """
 
     ids: Sequence[Any]
     guided: Sequence[int]
     positives: Sequence[int]
     batch: int
+    repeats: int = 1
 
     @property
     def plain(self) -> list[int]:
         return [i for i in range(len(self.ids)) if i not in self.guided]
 
+    def rows(self, chunks: Sequence[int]) -> Rows:
+        """List the rows of some conditionings."""
+        return chunk_rows(chunks, self.batch, len(self.ids), self.repeats)
 
-def lay_out(family: Family, x: Tensor, text: Tensor, places: Places, due: Due, with_map: bool) -> tuple[Plan, Tensor]:
+
+def lay_out(family: Family, x: Tensor, text: Tensor, places: Places, due: Due, with_map: bool, text_twice: bool) -> tuple[Plan, Tensor]:
     """Put the negatives in front of the text, for every row, and plan the evaluation; rows that are not guided never look at them."""
     padding = _padding(family, x, text.shape[1], due)
-    acts, pieces, copies, length = _arrange(family, text, places, due, padding)
+    acts, pieces, copies, length = _arrange(family, text, places, due, padding, x.device)
     joined = torch.cat([*[pieces[0][:, :1]] * padding, *pieces, *copies, text], dim=1)
     plan = Plan(
         family=family,
@@ -86,15 +96,18 @@ def lay_out(family: Family, x: Tensor, text: Tensor, places: Places, due: Due, w
         added=joined.shape[1] - text.shape[1],
         text=joined.shape[1],
         groups=_groups(places),
-        plain=chunk_rows(places.plain, places.batch) if places.plain else None,
+        plain=places.rows(places.plain) if places.plain else None,
         rows=x.shape[0],
         batch=places.batch,
         with_map=with_map,
+        text_twice=text_twice,
     )
     return plan, joined
 
 
-def _arrange(family: Family, text: Tensor, places: Places, due: Due, start: int) -> tuple[list[Act], list[Tensor], list[Tensor], int]:
+def _arrange(
+    family: Family, text: Tensor, places: Places, due: Due, start: int, device: torch.device
+) -> tuple[list[Act], list[Tensor], list[Tensor], int]:
     """Give each negative its place after `start` tokens; return what acts, the negatives, their unflipped copies, and the end."""
     acts: list[Act] = []
     pieces: list[Tensor] = []
@@ -103,8 +116,8 @@ def _arrange(family: Family, text: Tensor, places: Places, due: Due, start: int)
         task = ready_task.task
         segments = []
         for ready in prompts:
-            piece = _rows(ready.tokens, places.batch, len(places.ids), text)
-            segments.append(Segment(start, piece.shape[1], ready.prompt.weights))
+            piece = _rows(ready.tokens, places.batch, len(places.ids) * places.repeats, text)
+            segments.append(Segment(start, piece.shape[1], None if ready.prompt.weights is None else ready.prompt.weights.to(device)))
             start += piece.shape[1]
             pieces.append(piece)
             if family.joint and isinstance(task.mechanism, ValueSignFlip) and task.mechanism.layout == "released":
@@ -118,7 +131,7 @@ def _groups(places: Places) -> tuple[Group, ...]:
     groups = []
     for count in sorted(set(places.positives)):
         chunks = [i for i, length in zip(places.guided, places.positives, strict=True) if length == count]
-        groups.append(Group(chunk_rows(chunks, places.batch), count))
+        groups.append(Group(places.rows(chunks), count))
     return tuple(groups)
 
 

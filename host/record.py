@@ -88,6 +88,7 @@ class Recorder:
         change = torch.stack([per_sample(effect.change, batch) for effect in effects])
         maps = mean_map(effects, forward.plan.grid, batch) if self.with_map else None
         self._done.append(Evaluation(self._steps.now, sigma, forward.layer, share.mean(0), change.mean(0), maps))
+        effects.clear()
 
     def finish(self, latent: Any) -> RunReport:
         """Read the record back from the device, averaged over the evaluations of each solver step; `latent` None: the run broke off."""
@@ -130,11 +131,18 @@ class _Steps:
         return self._step_of.get(index, self._last)
 
 
-def identify(latent: Any) -> tuple[tuple[int, ...], float] | None:
-    """Give the shape and mean size of a latent; None for what has none (packed video and audio)."""
+def identify(latent: Any) -> tuple[tuple[int, ...], tuple[float, ...]] | None:
+    """Give the shape of a latent and a few of its values, spread over it; None for what has none (packed video and audio)."""
     if not isinstance(latent, Tensor):
         return None
-    return tuple(latent.shape), float(latent.float().abs().mean())
+    flat = latent.detach().flatten()
+    places = ((torch.arange(16, dtype=torch.float64) * 0.6180339887498949) % 1 * flat.numel()).long()
+    return tuple(latent.shape), tuple(flat[places.to(flat.device)].float().cpu().tolist())
+
+
+def _mean(values: list[Tensor]) -> list[float]:
+    """Average over evaluations, which may lie on several devices."""
+    return torch.stack([value.float().cpu() for value in values]).mean(0).tolist()
 
 
 def _step(step: int, group: list[Evaluation]) -> dict[str, Any]:
@@ -143,8 +151,8 @@ def _step(step: int, group: list[Evaluation]) -> dict[str, Any]:
         "sigma": group[0].sigma,
         "evaluations": len({evaluation.index for evaluation in group}),
         "layers": group[0].layers,
-        "share": torch.stack([e.share for e in group]).mean(0).float().cpu().tolist(),
-        "change": torch.stack([e.change for e in group]).mean(0).float().cpu().tolist(),
+        "share": _mean([e.share for e in group]),
+        "change": _mean([e.change for e in group]),
     }
 
 
@@ -156,8 +164,8 @@ def _notes(report: RunReport) -> list[str]:
             notes.append(f"{node.mechanism} did nothing: {node.idle}.")
         if any(not negative["padding_known"] for negative in node.negatives):
             notes.append(
-                f"{node.mechanism}: the negative is a plain CONDITIONING, so its padding is unknown and counts as negative too; "
-                "use Avert Negative Prompt for the cleanest result."
+                f"{node.mechanism}: the negative is a plain CONDITIONING, so its padding is unknown and counts as negative too, even when "
+                "its text is empty; use Avert Negative Prompt for the cleanest result."
             )
     if not report.steps and not any(node.idle for node in report.nodes):
         notes.append(

@@ -1,7 +1,8 @@
-"""Live beside nodes that replace a UNet's cross-attention (IPAdapter, attention couple): they run as without us, and our change is added.
+"""Live beside other nodes' patches of the model's blocks.
 
-Such a function takes projected queries, keys and values (`patches_replace["attn2"]`, comfy/ldm/modules/attention.py) and calls attention
-itself, mostly without `transformer_options`, so no override reaches it.
+Nodes that replace a UNet's cross-attention (IPAdapter, attention couple) run as without us, and our change is added. Such a function takes
+projected queries, keys and values (`patches_replace["attn2"]`, comfy/ldm/modules/attention.py) and calls attention itself, mostly without
+`transformer_options`, so no override reaches it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor
+
+from .forward import changed_text
 
 if TYPE_CHECKING:
     from .forward import Forward
@@ -33,7 +36,7 @@ def _wrap(forward: Forward, replacement: Replacement) -> Replacement:
 
     def guided(q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any], *args: Any, **kwargs: Any) -> Tensor:
         if k.shape[1] != forward.plan.text:
-            return replacement(q, k, v, extra_options, *args, **kwargs)
+            raise RuntimeError(changed_text(forward.plan.family.name))
         out = replacement(q, k[:, start:], v[:, start:], extra_options, *args, **kwargs)
         return out + forward.change(_host_attention(), q, k, v, extra_options["n_heads"])
 
@@ -43,3 +46,35 @@ def _wrap(forward: Forward, replacement: Replacement) -> Replacement:
 def _host_attention() -> Callable[..., Tensor]:
     """Give the host's attention function without its decorator, as an override would receive it."""
     return getattr(optimized_attention, "__wrapped__", optimized_attention)
+
+
+def guard_text(forward: Forward, options: dict[str, Any]) -> dict[str, Any]:
+    """Let no patch of a UNet's text change its length: in that block the negative would act as a positive."""
+    patches = options.get("patches", {})
+    if not forward.plan.family.text_patches or not patches.get("attn2_patch"):
+        return options
+
+    def check(n: Tensor, context: Tensor, value: Tensor, extra_options: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
+        if context.shape[1] != forward.plan.text or value.shape[1] != forward.plan.text:
+            raise RuntimeError(changed_text(forward.plan.family.name))
+        return n, context, value
+
+    return {**options, "patches": {**patches, "attn2_patch": [*patches["attn2_patch"], check]}}
+
+
+def number_blocks(forward: Forward, options: dict[str, Any]) -> dict[str, Any]:
+    """Keep count of the blocks where some were asked for by number; others may be skipped by a node (skip layer guidance)."""
+    blocks = forward.plan.family.blocks()
+    if not blocks or all(act.layers is None for act in forward.plan.acts):
+        return options
+    replaced = options.get("patches_replace", {}).get("dit", {})
+    numbered = {block: _number(forward, number, replaced.get(block)) for number, block in enumerate(blocks)}
+    return {**options, "patches_replace": {**options.get("patches_replace", {}), "dit": {**replaced, **numbered}}}
+
+
+def _number(forward: Forward, number: int, replacement: Replacement | None) -> Replacement:
+    def block(arguments: dict[str, Any], extra: dict[str, Any]) -> Any:
+        forward.block = number
+        return extra["original_block"](arguments) if replacement is None else replacement(arguments, extra)
+
+    return block

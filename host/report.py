@@ -34,5 +34,5 @@ class RunReport:
     backends: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     maps: Tensor | None = None
-    # Shape and mean size of the latent that the run made, by which it is known again.
-    latent: tuple[tuple[int, ...], float] | None = None
+    # Shape and a few values of the latent that the run made, by which it is known again.
+    latent: tuple[tuple[int, ...], tuple[float, ...]] | None = None

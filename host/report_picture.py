@@ -74,7 +74,7 @@ def draw_maps(report: RunReport) -> list[Image.Image]:
     The scale is the same in all of them: dark is nothing, yellow the highest share of the run.
     """
     if report.maps is None:
-        return [_message("no attention map was recorded:\nqueue again with this node connected")]
+        return [_message("no attention map was recorded: connect this node,\nchange the seed, and queue again")]
     maps = report.maps.mean(dim=2)
     highest = float(maps.max()) or 1.0
     steps, samples = maps.shape[:2]

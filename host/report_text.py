@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -14,7 +15,16 @@ def as_json(report: RunReport) -> str:
     fields = {name: value for name, value in vars(report).items() if name not in ("maps", "latent")}
     fields["nodes"] = [asdict(node) for node in report.nodes]
     fields["has_attention_map"] = report.maps is not None
-    return json.dumps(fields, indent=2)
+    return json.dumps(_finite(fields), indent=2, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    """Replace numbers that JSON does not have by null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def as_text(report: RunReport) -> str:

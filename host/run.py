@@ -9,13 +9,14 @@ import torch
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 from torch import Tensor
 
+from .compiled import marked_for_compile
 from .conditions import POSITIVE_LISTS, check_fits, host_condition, positives, resolve, separate_ids
 from .families import Family
 from .forward import Forward
 from .negative import Negative
 from .plan import Places, lay_out
 from .record import Recorder
-from .replaced import wrap_replacements
+from .replaced import guard_text, number_blocks, wrap_replacements
 from .task import ReadyPrompt, ReadyTask, Task
 
 KEY = "avert"
@@ -29,7 +30,8 @@ class Run:
         self._family = family
         self._tasks = tasks
         self._recorder = recorder
-        self._guided: dict[Any, int] = {}
+        # The text of each positive conditioning, by its id.
+        self._guided: dict[Any, Tensor] = {}
 
     @property
     def _prompts(self) -> dict[str, ReadyPrompt]:
@@ -41,7 +43,7 @@ class Run:
         for ready in self._prompts.values():
             check_fits(ready.prompt, shown)
         for name, ready in self._prompts.items():
-            self._guider.conds[name] = [host_condition(ready.prompt, shown)]
+            self._guider.conds[name] = [host_condition(ready.prompt)]
         options = self._guider.model_options
         add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, KEY, self.sampler_sample, options, is_model_options=True)
         add_wrapper_with_key(WrappersMP.PREDICT_NOISE, KEY, self.predict_noise, options, is_model_options=True)
@@ -63,7 +65,7 @@ class Run:
         for cond in (c for name in POSITIVE_LISTS for c in guider.conds.get(name, [])):
             text = cond["model_conds"].get("c_crossattn")
             if text is not None:
-                self._guided[cond["uuid"]] = text.cond.shape[1]
+                self._guided[cond["uuid"]] = text.cond
         return executor(guider, sigmas, extra_args, self._recorder.count_steps(callback), *args, **kwargs)
 
     def predict_noise(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
@@ -88,37 +90,55 @@ class Run:
         chunks = [i for i, uid in enumerate(ids) if uid in self._guided]
         due: list[tuple[ReadyTask, list[ReadyPrompt]]] = []
         if chunks and c_crossattn is not None:
-            sigma = float(t[chunks[0] * (x.shape[0] // len(ids))])
+            sigma = float(t[0])
             due = [(task, prompts) for task in self._tasks if (prompts := task.due(sigma))]
             if not due:
                 self._recorder.skip(sigma, "outside its window")
         if not due or c_crossattn is None:
             return executor(x, t, c_concat, c_crossattn, control, transformer_options or {}, **kwargs)
-        places = Places(ids, chunks, [self._guided[ids[i]] for i in chunks], x.shape[0] // len(ids))
-        plan, text = lay_out(self._family, x, c_crossattn, places, due, self._recorder.with_map)
+        places = self._places(x, c_crossattn, options, chunks)
+        plan, text = lay_out(self._family, x, c_crossattn, places, due, self._recorder.with_map, self._family.attends_text_twice(kwargs))
         forward = Forward(plan, options.get("optimized_attention_override"))
-        options["optimized_attention_override"] = forward.override
-        options = wrap_replacements(forward, options)
-        if "torch.compile" in options.get("wrappers", {}).get(WrappersMP.APPLY_MODEL, {}):
-            text = _marked_for_compile(text, executor.class_obj, x.device)
-        out = executor(x, t, c_concat, text, control, options, **kwargs)
+        # The choice of kernel and the bookkeeping are Python: inside a compiled model they run as they are, between its graphs.
+        options["optimized_attention_override"] = torch.compiler.disable(forward.attention)
+        options = number_blocks(forward, guard_text(forward, wrap_replacements(forward, options)))
+        with marked_for_compile("torch.compile" in options.get("wrappers", {}).get(WrappersMP.APPLY_MODEL, {})):
+            out = executor(x, t, c_concat, text, control, options, **kwargs)
         forward.check()
         self._recorder.commit(sigma, forward)
         return out
 
+    def _places(self, x: Tensor, text: Tensor, options: Mapping[str, Any], chunks: list[int]) -> Places:
+        """Find out whose rows are where in the batch. `sigmas` has one entry per picture (comfy/samplers.py, _calc_cond_batch)."""
+        ids = options["uuids"]
+        lengths = [self._guided[ids[i]].shape[1] for i in chunks]
+        if len(chunks) == len(ids) == 1:
+            return Places(ids, chunks, lengths, x.shape[0])
+        pictures = len(options["sigmas"])
+        repeats, rest = divmod(x.shape[0], len(ids) * pictures)
+        places = Places(ids, chunks, lengths, pictures, repeats)
+        if rest or not repeats or (repeats > 1 and not self._knows(places, text)):
+            raise RuntimeError(
+                f"Avert cannot tell which of {x.shape[0]} pictures in this call belong to the positive prompt: another node evaluates the model "
+                "in batches of its own. Remove that node or the Avert node."
+            )
+        return places
 
-def _marked_for_compile(text: Tensor, model: Any, device: torch.device) -> Tensor:
-    """Give the text strides that no other text has.
-
-    Compiled graphs are chosen by the shapes and strides of their inputs; the host leaves `transformer_options` out of that choice
-    (comfy_extras/nodes_torch_compile.py). Without a mark a graph traced with the negatives might serve a text of the same length without them.
-    """
-    text = text.to(device=device, dtype=model.get_dtype_inference())
-    return torch.nn.functional.pad(text, (0, 8))[..., :-8]
+    def _knows(self, places: Places, text: Tensor) -> bool:
+        """Check by the text itself that the rows are whose they seem to be, where a node has repeated them (tiles)."""
+        for chunk, length in zip(places.guided, places.positives, strict=True):
+            own = self._guided[places.ids[chunk]][:1].to(text)
+            if not torch.equal(text[places.rows([chunk]), :length], own.expand(places.batch * places.repeats, -1, -1)):
+                return False
+        return True
 
 
 def start_run(guider: Any, family: Family, tasks: tuple[Task, ...], recorder: Recorder) -> Run | None:
     """Make a run of the tasks that have something to do; None when none has, and the model is to run as it is."""
+    if not positives(guider):
+        raise ValueError(
+            f"This guider ({type(guider).__name__}) has no positive prompt, and a negative acts on nothing else; use another guider."
+        )
     sampling: Callable[[float], float] = guider.model_patcher.get_model_object("model_sampling").percent_to_sigma
     ready = []
     for task in tasks:

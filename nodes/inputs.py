@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..host.api import Negative, io, one_of, take
+from ..host.api import NegativeSocket, io, one_of, take
 
 CATEGORY = "Avert/attention"
 ALIASES = [
@@ -27,7 +27,7 @@ def model_and_negative() -> list[Any]:
         take(io.Model, "model", tooltip="SD1.5, SD2, SDXL, SD3, SD3.5, Flux.1, Wan 2.1 or 2.2, with any LoRA. Goes to any sampler."),
         one_of(
             "negative",
-            [io.Conditioning, Negative],
+            [io.Conditioning, NegativeSocket],
             optional=True,
             tooltip="What to avoid: Avert Negative Prompt (best: it has no padding) or a CONDITIONING. "
             "Not connected: the sampler's own negative prompt, at cfg 1 too.",

@@ -14,7 +14,7 @@ class AvertNAG(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         scale = "phi + 1: Zg = Z+ + phi (Z+ - Z-). The number of ComfyUI-NAG and of ComfyUI's own NAG node; the paper's phi is one less. 1 or below is off."
-        tau = "tau: the guided attention may be at most this many times as large as without guidance. Lower is safer."
+        tau = "tau: the guided attention may be at most this many times as large as without guidance. Lower is safer; 1: never larger."
         alpha = "Z = alpha Zg + (1 - alpha) Z+, after the bound of nag_tau. Lower is safer; 0 is off."
         return describe(
             node_id="AvertNAG",
@@ -25,7 +25,7 @@ class AvertNAG(io.ComfyNode):
             inputs=[
                 *model_and_negative(),
                 number("nag_scale", 5.0, 100.0, 0.1, scale),
-                number("nag_tau", 2.5, 10.0, 0.1, tau),
+                number("nag_tau", 2.5, 10.0, 0.1, tau, minimum=1.0),
                 number("nag_alpha", 0.25, 1.0, 0.01, alpha),
                 *when_and_where(),
             ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..host.amplified import amplified
-from ..host.api import Negative, describe, io, one_of, take
+from ..host.api import NegativeSocket, describe, io, one_of, take
 from ..host.encode import encode_negative
 
 CATEGORY = "Avert"
@@ -31,7 +31,7 @@ class AvertNegativePrompt(io.ComfyNode):
                     "(glasses:1.4) pushes that word harder. No text at all: nothing is avoided.",
                 ),
             ],
-            outputs=[Negative.Output(display_name="negative")],
+            outputs=[NegativeSocket.Output(display_name="negative")],
         )
 
     @classmethod
@@ -53,7 +53,7 @@ class AvertAmplify(io.ComfyNode):
             inputs=[
                 one_of(
                     "conditioning",
-                    [io.Conditioning, Negative],
+                    [io.Conditioning, NegativeSocket],
                     tooltip="The (negative) prompt: a CONDITIONING, or an Avert Negative Prompt.",
                 ),
                 take(io.Conditioning, "empty", tooltip="The empty prompt: a CLIP Text Encode node without text, with the same CLIP."),

@@ -23,10 +23,14 @@ from .partial import Partial
 LibraryKernel = Callable[[Tensor, Tensor, Tensor, float | None], Partial]
 
 
-def accepts(q: Tensor, k: Tensor, v: Tensor) -> bool:
-    """Tell whether the libraries can take these tensors: half precision on CUDA, some keys, no head over 256."""
+# SageAttention refuses wider heads; the others follow flash-attn.
+WIDEST = {"sage": 128}
+
+
+def accepts(name: str, q: Tensor, k: Tensor, v: Tensor) -> bool:
+    """Tell whether a library can take these tensors: half precision on CUDA, some keys, heads that are not too wide."""
     half = q.dtype in (torch.float16, torch.bfloat16) and q.dtype == k.dtype == v.dtype
-    return half and q.is_cuda and k.shape[2] > 0 and q.shape[2] > 0 and q.shape[-1] <= 256 and q.shape[-1] % 8 == 0
+    return half and q.is_cuda and k.shape[2] > 0 and q.shape[2] > 0 and q.shape[-1] <= WIDEST.get(name, 256) and q.shape[-1] % 8 == 0
 
 
 @cache

@@ -49,7 +49,9 @@ def attend_plain(
         return Partial(out.zero_(), lse)
     keys, values = k.to(work).transpose(-1, -2), v.to(work)
     bias = _bias(mask, key_bias, work)
-    rows = max(1, chunk_bytes // (batch * heads * k.shape[2] * work.itemsize))
+    # A row of scores, and the row of queries and of output in the working precision that go with it.
+    row_bytes = batch * heads * work.itemsize * (k.shape[2] + 2 * width + v.shape[-1])
+    rows = max(1, chunk_bytes // row_bytes)
     for start in range(0, length, rows):
         part = slice(start, start + rows)
         scores = torch.matmul(q[:, :, part].to(work) * scale, keys)
@@ -80,12 +82,19 @@ def mask_4d(mask: Tensor) -> Tensor:
     return mask[:, None] if mask.ndim == 3 else mask
 
 
+def _aligned(mask: Tensor | None, q: Tensor, k: Tensor) -> Tensor | None:
+    """Make a mask additive, [B, H, Lq, Lk], with rows that start at multiples of 8 elements, as the efficient kernel asks."""
+    bias = _bias(mask, None, q.dtype)
+    if bias is None:
+        return None
+    keys = k.shape[2]
+    bias = torch.nn.functional.pad(bias, (0, -keys % 8))[..., :keys]
+    return bias.expand(q.shape[0], q.shape[1], q.shape[2], keys)
+
+
 def _cpu_flash(q: Tensor, k: Tensor, v: Tensor, scale: float | None, mask: Tensor | None) -> Partial:
     k, v = repeat_heads(q, k, v)
-    if mask is not None:
-        mask = _bias(mask, None, q.dtype)
-        assert mask is not None
-        mask = mask.expand(q.shape[0], q.shape[1], q.shape[2], k.shape[2])
+    mask = _aligned(mask, q, k)
     out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, False, attn_mask=mask, scale=scale)
     return Partial(out, lse)
 
@@ -97,17 +106,13 @@ def _cuda_flash(q: Tensor, k: Tensor, v: Tensor, scale: float | None, mask: Tens
 
 def _cuda_cudnn(q: Tensor, k: Tensor, v: Tensor, scale: float | None, mask: Tensor | None) -> Partial:
     k, v = repeat_heads(q, k, v)
-    out, lse, *_ = torch.ops.aten._scaled_dot_product_cudnn_attention(q, k, v, mask, True, 0.0, False, scale=scale)
+    out, lse, *_ = torch.ops.aten._scaled_dot_product_cudnn_attention(q, k, v, None, True, 0.0, False, scale=scale)
     return Partial(out, lse.reshape(q.shape[0], q.shape[1], -1)[:, :, : q.shape[2]])
 
 
 def _cuda_efficient(q: Tensor, k: Tensor, v: Tensor, scale: float | None, mask: Tensor | None) -> Partial:
     k, v = repeat_heads(q, k, v)
-    if mask is not None:
-        mask = _bias(mask, None, q.dtype)
-        assert mask is not None
-        mask = mask.expand(q.shape[0], q.shape[1], q.shape[2], k.shape[2])
-    out, lse, *_ = torch.ops.aten._scaled_dot_product_efficient_attention(q, k, v, mask, True, 0.0, False, scale=scale)
+    out, lse, *_ = torch.ops.aten._scaled_dot_product_efficient_attention(q, k, v, _aligned(mask, q, k), True, 0.0, False, scale=scale)
     # Rounded up to whole tiles by the operator.
     return Partial(out, lse[:, :, : q.shape[2]])
 
@@ -115,15 +120,25 @@ def _cuda_efficient(q: Tensor, k: Tensor, v: Tensor, scale: float | None, mask: 
 def _cuda_choices(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> list[str]:
     """Name PyTorch's CUDA kernels that accept these tensors, best first: the order that the host gives to SDPA."""
     backends = torch.backends.cuda
-    params = backends.SDPAParams(q, k, v, mask, 0.0, False, q.shape[1] != k.shape[1])
+    grouped = q.shape[1] != k.shape[1]
+    try:
+        params = backends.SDPAParams(q, k, v, None, 0.0, False, grouped)
+    except TypeError:  # before PyTorch 2.5 nothing was known of grouped heads, nor did cuDNN return a log-sum-exp
+        k, v = repeat_heads(q, k, v)
+        params = backends.SDPAParams(q, k, v, None, 0.0, False)  # type: ignore[call-arg]
     names = []
-    if mask is None and q.shape[-1] % 8 == 0 and backends.can_use_flash_attention(params):
+    if mask is None and q.shape[-1] % 8 == 0 and not (grouped and not _knows_groups()) and backends.can_use_flash_attention(params):
         names.append("flash")
-    if hasattr(backends, "can_use_cudnn_attention") and backends.can_use_cudnn_attention(params):
+    if mask is None and _knows_groups() and backends.can_use_cudnn_attention(params):
         names.append("cudnn")
     if backends.can_use_efficient_attention(params):
         names.append("efficient")
     return names
+
+
+def _knows_groups() -> bool:
+    """Tell whether this PyTorch's operators are those of 2.5 and later."""
+    return hasattr(torch.backends.cuda, "can_use_cudnn_attention")
 
 
 def kernel_name(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> str:

@@ -11,7 +11,7 @@ Order of tokens in a joint sequence: [padding, N_1 .. N_k, P, I, R], in cross-at
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -76,7 +76,6 @@ class _Image:
 
     positive: Partial  # Z+ and its log-sum-exp: over image and positive text, or positive text alone in cross-attention
     image: Partial | None  # A_I, for mechanisms that replace the positive by the negative in joint attention
-    negatives: dict[Segment, Partial] = field(default_factory=dict)
 
 
 # Tokens looked at for `Effect.change`; all of them would cost a pass over the activations.
@@ -233,7 +232,14 @@ def _effect(rows: Tensor, plain: Tensor, shares: Sequence[Tensor], with_map: boo
     for share in shares[1:]:
         total = total + share
     per_token = total.mean(dim=1)
-    step = max(1, plain.shape[2] // SAMPLED_TOKENS)
-    before, after = plain[:, :, ::step].float(), rows[:, :, ::step].float()
+    sample = _sampled(plain.shape[2], plain.device)
+    before, after = plain[:, :, sample].float(), rows[:, :, sample].float()
     change = (after - before).flatten(1).norm(dim=1) / before.flatten(1).norm(dim=1).clamp_min(1e-12)
     return Effect(per_token.mean(dim=1), change, per_token if with_map else None)
+
+
+def _sampled(tokens: int, device: torch.device) -> Tensor:
+    """Choose tokens spread evenly over the picture: steps of the golden ratio, so that no grid of rows and columns is met."""
+    if tokens <= SAMPLED_TOKENS:
+        return torch.arange(tokens, device=device)
+    return ((torch.arange(SAMPLED_TOKENS, device=device) * 0.6180339887) % 1 * tokens).long()

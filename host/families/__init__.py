@@ -11,8 +11,9 @@ from .unet import UNet
 from .wan import Wan
 
 FAMILIES: tuple[type[Family], ...] = (SD3, Flux, Wan, UNet)
+ENCODERS = frozenset[str]().union(*(family.encoders for family in FAMILIES))
 
-__all__ = ["Family", "Grid", "find_family"]
+__all__ = ["ENCODERS", "Family", "Grid", "find_family"]
 
 
 def find_family(model: Any) -> Family:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, Protocol
@@ -26,8 +27,12 @@ class Family(Protocol):
     """Describe one model family. Built for one diffusion model, holds no state of a run."""
 
     name: str
+    # Text encoders whose tokens the model reads, by the host's names.
+    encoders: frozenset[str]
     # True: text and image share one sequence [text, image]; False: the image attends to text keys (cross-attention).
     joint: bool
+    # True: `patches["attn2_patch"]` changes the text before it is projected (UNet; the name means something else in other models).
+    text_patches: bool
 
     @classmethod
     def match(cls, diffusion_model: Any) -> Family | None:
@@ -35,6 +40,12 @@ class Family(Protocol):
 
     def layers(self) -> int:
         """Count the attention layers in which the image meets the text, in the order in which they run."""
+
+    def blocks(self) -> list[tuple[str, int]]:
+        """Name the blocks as `patches_replace["dit"]` does, in the order of `layers`; none for models that have no such hook."""
+
+    def attends_text_twice(self, conditions: Mapping[str, Any]) -> bool:
+        """Tell whether each block first attends to the whole text as if it were an image, in a call that must be left alone."""
 
     def text_width(self) -> int | None:
         """Give the width of the text embeddings that the model takes; None if a wrapped model does not tell."""

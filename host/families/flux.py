@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,7 +13,9 @@ from .base import Grid, input_width, patched
 
 class Flux:
     name = "Flux"
+    encoders = frozenset({"clip_l", "t5xxl"})
     joint = True
+    text_patches = False
 
     def __init__(self, diffusion_model: Any) -> None:
         self._model = diffusion_model
@@ -32,6 +35,13 @@ class Flux:
 
     def layers(self) -> int:
         return len(self._model.double_blocks) + len(self._model.single_blocks)
+
+    def blocks(self) -> list[tuple[str, int]]:
+        double = [("double_block", i) for i in range(len(self._model.double_blocks))]
+        return double + [("single_block", i) for i in range(len(self._model.single_blocks))]
+
+    def attends_text_twice(self, conditions: Mapping[str, Any]) -> bool:
+        return False
 
     def text_width(self) -> int | None:
         return input_width(self._model.txt_in)

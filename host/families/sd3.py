@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -11,7 +12,9 @@ from .base import Grid, input_width, patched
 
 class SD3:
     name = "SD3"
+    encoders = frozenset({"clip_l", "clip_g", "t5xxl"})
     joint = True
+    text_patches = False
 
     def __init__(self, diffusion_model: Any) -> None:
         self._model = diffusion_model
@@ -28,6 +31,12 @@ class SD3:
 
     def layers(self) -> int:
         return len(self._model.joint_blocks)
+
+    def blocks(self) -> list[tuple[str, int]]:
+        return [("double_block", i) for i in range(len(self._model.joint_blocks))]
+
+    def attends_text_twice(self, conditions: Mapping[str, Any]) -> bool:
+        return False
 
     def text_width(self) -> int | None:
         return input_width(self._model.context_embedder)

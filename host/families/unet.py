@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -14,7 +15,9 @@ LEVELS = 6
 
 class UNet:
     name = "UNet"
+    encoders = frozenset({"clip_l", "clip_g", "clip_h"})
     joint = False
+    text_patches = True
 
     def __init__(self, diffusion_model: Any) -> None:
         self._model = diffusion_model
@@ -31,6 +34,12 @@ class UNet:
 
     def layers(self) -> int:
         return sum(getattr(module, "attn2", None) is not None for module in self._model.modules())
+
+    def blocks(self) -> list[tuple[str, int]]:
+        return []
+
+    def attends_text_twice(self, conditions: Mapping[str, Any]) -> bool:
+        return False
 
     def text_width(self) -> int | None:
         first = next(module.attn2 for module in self._model.modules() if getattr(module, "attn2", None) is not None)

@@ -4,6 +4,7 @@ The image tokens of image-to-video models are attended in a call of their own, w
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -16,7 +17,9 @@ IMAGE_TOKENS = {257, 514}
 
 class Wan:
     name = "Wan"
+    encoders = frozenset({"umt5xxl"})
     joint = False
+    text_patches = False
 
     def __init__(self, diffusion_model: Any) -> None:
         self._model = diffusion_model
@@ -34,8 +37,15 @@ class Wan:
         return cls(diffusion_model)
 
     def layers(self) -> int:
-        # VACE's extra blocks attend to the same text.
-        return len(self._model.blocks) + len(getattr(self._model, "vace_blocks", None) or ())
+        # VACE's extra blocks attend to the same text; they belong to the blocks that they run after.
+        return len(self._model.blocks)
+
+    def blocks(self) -> list[tuple[str, int]]:
+        return [("double_block", i) for i in range(len(self._model.blocks))]
+
+    def attends_text_twice(self, conditions: Mapping[str, Any]) -> bool:
+        # WanI2VCrossAttention cuts the CLIP vision tokens off the text; without any it gives the whole text to the image's projection.
+        return hasattr(self._model.blocks[0].cross_attn, "k_img") and conditions.get("clip_fea") is None
 
     def text_width(self) -> int | None:
         return input_width(self._model.text_embedding[0])

@@ -147,8 +147,8 @@ class SwappedGuider(comfy.samplers.CFGGuider):
 GUIDED = {
     "standard": {0: "positive"},
     "swapped": {1: "positive"},
-    "dual": {1: "middle", 2: "positive"},
-    "nested": {1: "middle", 2: "positive"},
+    "dual": {2: "positive"},
+    "nested": {2: "positive"},
     "perp": {0: "positive"},
 }
 

@@ -87,13 +87,13 @@ def test_other_models_are_named() -> None:
 @pytest.mark.parametrize("family", ["sd3", "flux", "wan", "sd15", "sdxl"])
 def test_width_of_another_model(family: str) -> None:
     wrong = conditioning(family, 5, text_dim=333)
-    refused("encoded for another model: its tokens are 333 wide", lambda: guided(FACTORIES[family](), wrong))
+    refused("encoded for another model: its text is 333 wide", lambda: guided(FACTORIES[family](), wrong))
 
 
 def test_flux_negative_on_sd3() -> None:
     """Both are 4096 wide; the pooled vectors tell."""
     model = guided(FACTORIES["sd3"](), conditioning("flux", 5))
-    refused("pooled vector are 768 wide, this model takes 2048", lambda: sample(model, conditioning("sd3", 9), conditioning("sd3", 9)))
+    refused("pooled vector is 768 wide, this model takes 2048", lambda: sample(model, conditioning("sd3", 9), conditioning("sd3", 9)))
 
 
 def zeros(family: str) -> list[list]:
