@@ -9,7 +9,7 @@ find_comfyui() {
     [ -f "$COMFYUI_PATH/comfy/model_base.py" ] && echo "$COMFYUI_PATH"
     return 0
   fi
-  local here=${AVERT_LINK:-$ROOT} place
+  local here=$ROOT place
   for place in "$(dirname "$(dirname "$here")")" "$HOME/comfy/ComfyUI"; do
     if [ "$place" = "$HOME/comfy/ComfyUI" ] || [ "$(basename "$(dirname "$here")")" = custom_nodes ]; then
       if [ -f "$place/comfy/model_base.py" ]; then echo "$place"; return 0; fi

@@ -47,7 +47,7 @@ class Shape:
 
 
 SHAPES = {
-    "sd35": Shape("SD3.5 Large 1024x1024, joint attention", 38, 64, 4096, 333, 20, True),
+    "sd35": Shape("SD3.5 Large 1024x1024, joint attention", 38, 64, 4096, 154, 20, True),
     "flux": Shape("Flux 1024x1024, joint attention", 24, 128, 4096, 256, 12, True),
     "wan": Shape("Wan 14B 480x832, 81 frames, cross-attention", 40, 128, 32760, 512, 12, False),
 }

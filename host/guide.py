@@ -9,7 +9,7 @@ from ..guidance.attention.mechanism import Mechanism
 from ..guidance.blocks import parse_blocks
 from ..guidance.schedule import Window
 from .conditions import other_encoder
-from .families import ENCODERS, find_family
+from .families import find_family, known_encoders
 from .install import add_task
 from .negative import as_negative, check_finite
 from .task import Task
@@ -27,7 +27,7 @@ def guide(model: Any, mechanism: Mechanism, negative: Any, window: tuple[float, 
             check_finite(prompt)
             if width is not None and prompt.embedding.shape[-1] != width:
                 raise ValueError(other_encoder("text", prompt.embedding.shape[-1], width))
-            if set(prompt.tokens) & ENCODERS - family.encoders:
+            if set(prompt.tokens) & known_encoders() - family.encoders:
                 raise ValueError(
                     f"The negative was encoded by {', '.join(prompt.tokens)}, but a {family.name} model reads {', '.join(sorted(family.encoders))}; "
                     "encode the negative with the same CLIP as the positive prompt."

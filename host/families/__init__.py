@@ -11,9 +11,13 @@ from .unet import UNet
 from .wan import Wan
 
 FAMILIES: tuple[type[Family], ...] = (SD3, Flux, Wan, UNet)
-ENCODERS = frozenset[str]().union(*(family.encoders for family in FAMILIES))
 
-__all__ = ["ENCODERS", "Family", "Grid", "find_family"]
+__all__ = ["Family", "Grid", "find_family", "known_encoders"]
+
+
+def known_encoders() -> set[str]:
+    """List the text encoders of all families."""
+    return {name for family in FAMILIES for name in family.encoders}
 
 
 def find_family(model: Any) -> Family:

@@ -87,6 +87,15 @@ def test_weights_stand_beside_the_words(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_weight_zero_is_as_if_unwritten(kind: str) -> None:
+    clip = tiny_clip(kind)
+    assert encode_negative(clip, "(glasses:0)").prompts == ()
+    (prompt,) = encode_negative(clip, "a man with (glasses:0) today").prompts
+    (whole,) = encode_negative(clip, "a man with glasses today").prompts
+    assert prompt.length < whole.length and prompt.weights is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_lines_are_negatives_of_their_own(kind: str) -> None:
     clip = tiny_clip(kind)
     both = encode_negative(clip, "glasses\n\n   hat and scarf  \n")

@@ -7,14 +7,17 @@ from typing import Any
 
 import comfy.ldm.chroma.model
 import comfy.model_base
+import comfy.samplers
 import pytest
 import torch
 from avert.guidance.attention.mechanism import NegativeAway, NormalizedGuidance, ValueSignFlip
+from avert.host.encode import encode_negative
 from avert.host.guide import guide
 from avert.host.install import last_report
 from avert.host.negative import Negative
 
 from tiny import FACTORIES, cfg_guider, conditioning, guider_sample, sample
+from tiny_clip import tiny_clip
 
 ALL = (0.0, 1.0)
 VSF = ValueSignFlip(1.0, 0.0)
@@ -37,6 +40,7 @@ SETTINGS = [
     (ValueSignFlip(math.nan, 0.0), "`scale` of VSF is nan; set a number"),
     (ValueSignFlip(1.0, math.inf), "`offset` of VSF is inf; set a number"),
     (NormalizedGuidance(5.0, -2.0, 0.25), "`nag_tau` of NAG is -2"),
+    (NormalizedGuidance(5.0, 0.5, 0.25), "`nag_tau` of NAG is 0.5; below 1"),
     (NegativeAway(-0.1), "`scale` of NASA is -0.1"),
 ]
 
@@ -94,6 +98,21 @@ def test_flux_negative_on_sd3() -> None:
     """Both are 4096 wide; the pooled vectors tell."""
     model = guided(FACTORIES["sd3"](), conditioning("flux", 5))
     refused("pooled vector is 768 wide, this model takes 2048", lambda: sample(model, conditioning("sd3", 9), conditioning("sd3", 9)))
+
+
+@pytest.mark.parametrize(("family", "clip"), [("flux", "wan"), ("sd3", "wan"), ("wan", "flux")])
+def test_encoders_of_another_model(family: str, clip: str) -> None:
+    """Equally wide, but of other encoders: told by their names, or by a pooled vector that one has and the other lacks."""
+    ours = encode_negative(tiny_clip(clip), "glasses")
+    refused("The negative was encoded by .*, but a .* model reads", lambda: guided(FACTORIES[family](), ours))
+    model = guided(FACTORIES[family](), conditioning(clip, 5))
+    refused("has a pooled vector and .* has none", lambda: sample(model, conditioning(family, 9), conditioning(family, 9)))
+
+
+def test_guider_without_a_positive_prompt() -> None:
+    guider = comfy.samplers.CFGGuider(guided(FACTORIES["sd3"](), conditioning("sd3", 5)))
+    guider.inner_set_conds({"negative": conditioning("sd3", 9)})
+    refused("This guider \\(CFGGuider\\) has no positive prompt", lambda: guider_sample(guider))
 
 
 def zeros(family: str) -> list[list]:

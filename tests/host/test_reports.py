@@ -8,6 +8,7 @@ from typing import Any
 import avert.host.install
 import pytest
 import torch
+from avert.guidance.attention import streams
 from avert.guidance.attention.mechanism import NegativeAway, NormalizedGuidance, ValueSignFlip
 from avert.host.encode import encode_negative
 from avert.host.families import find_family
@@ -101,6 +102,17 @@ def test_map_lies_where_the_attention_is(asked_for_maps: None) -> None:
     assert run("sd3", latent=shape).maps.shape[-2:] == (4, 12)
 
 
+@pytest.mark.parametrize("size", [(64, 64), (128, 128), (60, 104), (62, 62)])
+def test_change_is_seen_wherever_it_is(size: tuple[int, int]) -> None:
+    """Twenty of the columns of a picture change; a sample that met only some columns would say nothing, or everything."""
+    rows, columns = size
+    before = torch.ones(1, 2, rows * columns, 4)
+    after = before.clone().view(1, 2, rows, columns, 4)
+    after[:, :, :, 8:28] += 1.0
+    effect = streams._effect(after.flatten(2, 3), before, [torch.zeros(1, 2, rows * columns)], False)
+    assert float(effect.change) == pytest.approx((20 / columns) ** 0.5, rel=0.2)
+
+
 def test_prompts_for_areas_do_not_break_the_report(asked_for_maps: None) -> None:
     model = FACTORIES["sd15"]()
     patched = guide(model, VSF, conditioning("sd15", 5, 2), (0.0, 1.0), "")
@@ -133,6 +145,16 @@ def test_words_and_json_agree() -> None:
     assert any("padding is unknown" in note for note in data["notes"]) and data["finished"] and not data["has_attention_map"]
 
 
+def test_several_samplers_on_one_model() -> None:
+    """The report belongs to the latent that it is shown with."""
+    positive, patched = conditioning("sd3", 9, 1), guide(FACTORIES["sd3"](), VSF, conditioning("sd3", 5, 2), (0.0, 1.0), "")
+    long, short = sample(patched, positive, positive, steps=5), sample(patched, positive, positive, steps=2)
+    assert len(last_report(patched, long).steps) == 5 and len(last_report(patched, short).steps) == 2
+    assert len(last_report(patched, short.half().float()).steps) == 2
+    other = sample(guide(FACTORIES["sd3"](), VSF, conditioning("sd3", 5, 2), (0.0, 1.0), ""), positive, positive, seed=9)
+    assert any("not what the last runs" in note for note in last_report(patched, other).notes)
+
+
 def test_each_model_has_its_own_report() -> None:
     model, negative, positive = FACTORIES["sd3"](), conditioning("sd3", 5, 2), conditioning("sd3", 9, 1)
     weak = guide(model, ValueSignFlip(0.1, 0.0), negative, (0.0, 1.0), "")
@@ -154,7 +176,7 @@ def test_report_says_what_is_missing() -> None:
         last_report(patched)
     made = sample(patched, conditioning("sd3", 9), conditioning("sd3", 9))
     assert not last_report(patched, made).notes[1:]
-    assert any("not what the last run" in note for note in last_report(patched, made * 3).notes)
+    assert any("not what the last runs" in note for note in last_report(patched, made * 3).notes)
 
 
 def test_broken_off_run_is_told() -> None:
