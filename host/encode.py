@@ -7,7 +7,8 @@ padding is cut from what it returns, which is the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,6 +56,7 @@ def encode_line(clip: Any, text: str) -> list[Prompt]:
     # What is left of T5's chunks is what it reads; CLIP reads all of them, padding too.
     read = {key: [_cut_padding(chunk, T5S[key][1]) for chunk in chunks] if key in T5S else chunks for key, chunks in tokens.items()}
     bare = {key: [[(token[0], 1.0) for token in chunk] for chunk in chunks] for key, chunks in read.items()}
+    _check_weights(token[1] for chunks in tokens.values() for chunk in chunks for token in chunk)
     kept = {key: _real_rows(chunks, (CLIPS.get(key) or T5S[key])[1]) for key, chunks in read.items()}
     prompts = []
     for embedding, options in clip.encode_from_tokens_scheduled(bare):
@@ -124,12 +126,18 @@ def _place(kept: dict[str, list[Row]], tokens: dict[str, list[Chunk]], length: i
     )
 
 
+def _check_weights(weights: Iterable[Any]) -> None:
+    """Refuse weights that have no meaning in a negative."""
+    for weight in weights:
+        if not math.isfinite(weight) or weight < 0:
+            raise ValueError(
+                f"A weight in the negative prompt is {float(weight):g}, below 0 or no number; write (word:1.4) for more and (word:0.5) for less, "
+                "or move the word to the positive prompt."
+            )
+
+
 def _weights(rows: Sequence[Row]) -> torch.Tensor | None:
     """Collect the weights, float32 [L]; None when all are 1."""
-    if any(row.weight < 0 for row in rows):
-        raise ValueError(
-            "A weight in the negative prompt is below 0; write (word:1.4) for more and (word:0.5) for less, or move the word to the positive prompt."
-        )
     if all(row.weight == 1.0 for row in rows):
         return None
     return torch.tensor([row.weight for row in rows], dtype=torch.float32)

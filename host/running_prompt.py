@@ -16,5 +16,6 @@ def contains_node(class_type: str) -> bool:
     running = getattr(queue, "currently_running", None)
     if not running:
         return False
-    prompts = [item[2] for item in list(running.values()) if len(item) > 2 and isinstance(item[2], dict)]
+    items = [item for item in list(running.values()) if isinstance(item, (tuple, list)) and len(item) > 2]
+    prompts = [item[2] for item in items if isinstance(item[2], dict)]
     return any(node.get("class_type") == class_type for prompt in prompts for node in prompt.values() if isinstance(node, dict))

@@ -101,7 +101,7 @@ def test_looking_does_not_change_the_picture(monkeypatch: pytest.MonkeyPatch) ->
     assert last_report(patched).maps is not None
 
 
-@pytest.mark.parametrize("queue", [None, {}, {0: None}, {0: (1, "id")}, {0: (1, "id", [1])}, {0: (1, "id", {"1": None})}])
+@pytest.mark.parametrize("queue", [None, {}, {0: (1, "id")}, {0: (1, "id", [1])}, {0: (1, "id", {"1": None})}, {0: None}])
 def test_strange_queues_hold_no_nodes(monkeypatch: pytest.MonkeyPatch, queue: Any) -> None:
     running(monkeypatch)
     sys.modules["server"].PromptServer.instance.prompt_queue.currently_running = queue

@@ -1,0 +1,104 @@
+"""Build tiny models that the pack does not support, or supports in another precision, of the host's real classes."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import comfy.ldm.chroma.model
+import comfy.ldm.flux.model
+import comfy.ldm.hunyuan_video.model
+import comfy.supported_models
+import pytest
+import torch
+from comfy.supported_models_base import BASE
+
+from tiny import FACTORIES
+from tiny_models import _mmdit, _patcher, _unet
+
+BLOCKS = {
+    "in_channels": 16, "out_channels": 16, "vec_in_dim": 768, "context_in_dim": 64, "hidden_size": 64, "mlp_ratio": 2.0, "num_heads": 2,
+    "depth": 1, "depth_single_blocks": 1, "axes_dim": [8, 12, 12], "theta": 10000, "patch_size": 2, "qkv_bias": True, "guidance_embed": False,
+    "txt_ids_dims": [],
+}  # fmt: skip
+
+
+def _known(kind: type, **fields: Any) -> dict[str, Any]:
+    """Keep the fields that this host's parameters have."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    return {name: value for name, value in fields.items() if name in names}
+
+
+def chroma() -> Any:
+    extra = {"in_dim": 16, "out_dim": 64, "hidden_dim": 16, "n_layers": 1}
+    config = _known(comfy.ldm.chroma.model.ChromaParams, **BLOCKS, **extra)
+    return _patcher(comfy.supported_models.Chroma, {"image_model": "chroma", **config}, 0)
+
+
+def flux2() -> Any:
+    if not hasattr(comfy.supported_models, "Flux2"):
+        pytest.skip("this host has no Flux.2")
+    extra = {
+        "global_modulation": True, "mlp_silu_act": True, "ops_bias": False, "default_ref_method": "index", "ref_index_scale": 10.0,
+        "txt_ids_dims": [3], "axes_dim": [8, 8, 8, 8], "qkv_bias": False, "patch_size": 1, "vec_in_dim": None,
+    }  # fmt: skip
+    config = _known(comfy.ldm.flux.model.FluxParams, **{**BLOCKS, **extra})
+    return _patcher(comfy.supported_models.Flux2, {"image_model": "flux2", **config}, 0)
+
+
+def hunyuan_video() -> Any:
+    extra = {
+        "patch_size": [1, 2, 2], "byt5": False, "meanflow": False, "use_cond_type_embedding": False, "vision_in_dim": None, "meanflow_sum": False,
+    }  # fmt: skip
+    config = _known(comfy.ldm.hunyuan_video.model.HunyuanVideoParams, **{**BLOCKS, **extra})
+    return _patcher(comfy.supported_models.HunyuanVideo, {"image_model": "hunyuan_video", **config}, 0)
+
+
+def qwen_image() -> Any:
+    config = {
+        "image_model": "qwen_image", "in_channels": 64, "out_channels": 16, "num_layers": 1, "attention_head_dim": 32,
+        "num_attention_heads": 2, "joint_attention_dim": 64, "axes_dims_rope": (8, 12, 12),
+    }  # fmt: skip
+    return _patcher(comfy.supported_models.QwenImage, config, 0)
+
+
+def lumina2() -> Any:
+    config = {
+        "image_model": "lumina2", "patch_size": 2, "in_channels": 16, "dim": 64, "n_layers": 1, "n_refiner_layers": 1, "n_heads": 2,
+        "n_kv_heads": 2, "qk_norm": True, "cap_feat_dim": 64, "axes_dims": [8, 12, 12], "axes_lens": [300, 64, 64],
+    }  # fmt: skip
+    return _patcher(comfy.supported_models.Lumina2, config, 0)
+
+
+def sd3_with_registers() -> Any:
+    return _patcher(comfy.supported_models.SD3, {**_mmdit(1, [], 2, 4096), "register_length": 4}, 0)
+
+
+def video_unet() -> Any:
+    config = _unet(
+        in_channels=8, num_res_blocks=[1, 1], channel_mult=[1, 2], transformer_depth=[1, 1], transformer_depth_middle=1,
+        transformer_depth_output=[1, 1, 1, 1], use_linear_in_transformer=True, context_dim=1024, num_classes="sequential",
+        adm_in_channels=768, model_channels=64, use_temporal_attention=True, use_temporal_resblock=True,
+        extra_ff_mix_layer=True, use_spatial_context=True, merge_strategy="learned_with_images", merge_factor=0.0, video_kernel_size=[3, 1, 1],
+    )  # fmt: skip
+    return _patcher(comfy.supported_models.SVD_img2vid, config, 0)
+
+
+# The builder, and what the host calls the model's class.
+OTHERS = {
+    "Chroma": chroma,
+    "Flux2": flux2,
+    "HunyuanVideo": hunyuan_video,
+    "QwenImage": qwen_image,
+    "Lumina2": lumina2,
+    "SD3": sd3_with_registers,
+    "SVD_img2vid": video_unet,
+}
+
+
+def in_precision(monkeypatch: pytest.MonkeyPatch, family: str, weights: torch.dtype, compute: torch.dtype | None) -> Any:
+    """Build a family's model with weights of one precision, computing in another (None: the same), as the host's loaders do."""
+    original = BASE.set_inference_dtype
+    with monkeypatch.context() as patch:
+        patch.setattr(BASE, "set_inference_dtype", lambda self, *_, **options: original(self, weights, compute, **options))
+        return FACTORIES[family]()
