@@ -25,8 +25,9 @@ def marked_for_compile(compiled: bool) -> Iterator[None]:
             yield
         return
     before = torch.is_deterministic_algorithms_warn_only_enabled()
-    torch.use_deterministic_algorithms(False, warn_only=not before)
+    # Not the public function: it also sets an option of the compiler's, for good.
+    torch._C._set_deterministic_algorithms(False, warn_only=not before)
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(False, warn_only=before)
+        torch._C._set_deterministic_algorithms(False, warn_only=before)

@@ -62,10 +62,13 @@ def guard_text(forward: Forward, options: dict[str, Any]) -> dict[str, Any]:
     return {**options, "patches": {**patches, "attn2_patch": [*patches["attn2_patch"], check]}}
 
 
-def number_blocks(forward: Forward, options: dict[str, Any]) -> dict[str, Any]:
-    """Keep count of the blocks where some were asked for by number; others may be skipped by a node (skip layer guidance)."""
+def number_blocks(forward: Forward, options: dict[str, Any], compiled: bool) -> dict[str, Any]:
+    """Keep count of the blocks where some were asked for by number; others may be skipped by a node (skip layer guidance).
+
+    compiled: count always, as the graphs of a compiled model do not tell whether `patches_replace` is there (host/compiled.py).
+    """
     blocks = forward.plan.family.blocks()
-    if not blocks or all(act.layers is None for act in forward.plan.acts):
+    if not blocks or (not compiled and all(act.layers is None for act in forward.plan.acts)):
         return options
     replaced = options.get("patches_replace", {}).get("dit", {})
     numbered = {block: _number(forward, number, replaced.get(block)) for number, block in enumerate(blocks)}

@@ -101,8 +101,9 @@ class Run:
         forward = Forward(plan, options.get("optimized_attention_override"))
         # The choice of kernel and the bookkeeping are Python: inside a compiled model they run as they are, between its graphs.
         options["optimized_attention_override"] = torch.compiler.disable(forward.attention)
-        options = number_blocks(forward, guard_text(forward, wrap_replacements(forward, options)))
-        with marked_for_compile("torch.compile" in options.get("wrappers", {}).get(WrappersMP.APPLY_MODEL, {})):
+        compiled = "torch.compile" in options.get("wrappers", {}).get(WrappersMP.APPLY_MODEL, {})
+        options = number_blocks(forward, guard_text(forward, wrap_replacements(forward, options)), compiled)
+        with marked_for_compile(compiled):
             out = executor(x, t, c_concat, text, control, options, **kwargs)
         forward.check()
         self._recorder.commit(sigma, forward)

@@ -28,5 +28,5 @@ def find_family(model: Any) -> Family:
             return found
     raise ValueError(
         f"Avert's attention guidance does not support this model ({type(model).__name__}). "
-        "It works with SD1.5, SD2, SDXL, SD3, SD3.5, Flux.1, Wan 2.1 and Wan 2.2; for other models remove the Avert node."
+        "It works with the usual SD1.5, SD2, SDXL, SD3, SD3.5, Flux.1, Wan 2.1 and Wan 2.2; for other models remove the Avert node."
     )

@@ -109,6 +109,16 @@ def test_compiled_with_guards_on_the_options() -> None:
 
 
 @pytest.mark.slow
+def test_compiled_with_blocks_chosen_in_some_runs() -> None:
+    base = SMALL["flux"]()
+    quick = compiled(base, "eager")
+    sides = conditioning("flux", 20, 1), conditioning("flux", 11, 3)
+    for blocks in ("1", "", "0", ""):
+        plain, fast = (sample(guided(m, avoid("flux"), blocks=blocks), *sides) for m in (base, quick))
+        assert change(plain, fast) < CLOSE, blocks
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
 def test_compiled_by_inductor() -> None:
     walk("sd3", LONG, "inductor")
