@@ -9,10 +9,13 @@ from ..guidance.attention.mechanism import Mechanism
 from ..guidance.blocks import parse_blocks
 from ..guidance.schedule import Window
 from .conditions import other_encoder
-from .families import find_family, known_encoders
+from .families import find_family
 from .install import add_task
 from .negative import as_negative, check_finite
 from .task import Task
+
+# Encoders whose embeddings are equally wide, so that only their names tell them apart.
+WIDE_ALIKE = {"t5xxl", "umt5xxl"}
 
 
 def guide(model: Any, mechanism: Mechanism, negative: Any, window: tuple[float, float], blocks: str) -> Any:
@@ -27,7 +30,7 @@ def guide(model: Any, mechanism: Mechanism, negative: Any, window: tuple[float, 
             check_finite(prompt)
             if width is not None and prompt.embedding.shape[-1] != width:
                 raise ValueError(other_encoder("text", prompt.embedding.shape[-1], width))
-            if set(prompt.tokens) & known_encoders() - family.encoders:
+            if set(prompt.tokens) & WIDE_ALIKE - family.encoders:
                 raise ValueError(
                     f"The negative was encoded by {', '.join(prompt.tokens)}, but a {family.name} model reads {', '.join(sorted(family.encoders))}; "
                     "encode the negative with the same CLIP as the positive prompt."

@@ -12,12 +12,7 @@ from .wan import Wan
 
 FAMILIES: tuple[type[Family], ...] = (SD3, Flux, Wan, UNet)
 
-__all__ = ["Family", "Grid", "find_family", "known_encoders"]
-
-
-def known_encoders() -> set[str]:
-    """List the text encoders of all families."""
-    return {name for family in FAMILIES for name in family.encoders}
+__all__ = ["Family", "Grid", "find_family"]
 
 
 def find_family(model: Any) -> Family:

@@ -70,9 +70,12 @@ def _open(tab: Page, url: str) -> None:
                 raise
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def page(server: HostServer) -> Iterator[Page]:
-    """Give the frontend, loaded. It reaches this machine only."""
+    """Give the frontend, loaded. It reaches this machine only.
+
+    Closed with the module: while it is open its event loop runs, and no other test could run one.
+    """
     from playwright.sync_api import sync_playwright
 
     server.post("/settings", SETTINGS)
