@@ -34,7 +34,7 @@ class AvertVSF(io.ComfyNode):
             display_name="Avert VSF (Value Sign Flip)",
             category=CATEGORY,
             search_aliases=["value sign flip", *ALIASES],
-            description="Negative prompt at cfg 1 at the speed of no guidance: the image attends to the negative with the sign of its values flipped.",
+            description="Negative prompt at cfg 1, for a few percent of the time: the image attends to the negative with the sign of its values flipped.",
             inputs=[
                 *model_and_negative(),
                 number("scale", 0.94, 10.0, 0.01, scale),
