@@ -14,13 +14,22 @@ from typing import Any
 
 import torch
 
+from ..demo.model.tokenizer import END, START
 from .negative import Negative, Prompt
 
-# The host's key of a text encoder's tokens -> (its name, id of its end token).
-CLIPS = {"l": ("clip_l", 49407), "g": ("clip_g", 49407), "h": ("clip_h", 49407)}
-T5S = {"t5xxl": ("t5xxl", 1), "umt5xxl": ("umt5xxl", 1)}
 
-CLIP_START = 49406
+@dataclass(frozen=True)
+class Encoder:
+    """Name a text encoder as the host does, and its special tokens."""
+
+    name: str
+    end: int
+    start: int | None = None
+
+
+# The host's key of a text encoder's tokens -> the encoder. "avert" is the demo world's, a CLIP with words of its own.
+CLIPS = {key: Encoder(f"clip_{key}", end=49407, start=49406) for key in ("l", "g", "h")} | {"avert": Encoder("clip_avert", END, START)}
+T5S = {key: Encoder(key, end=1) for key in ("t5xxl", "umt5xxl")}
 
 Chunk = list[tuple[Any, ...]]
 
@@ -54,10 +63,10 @@ def encode_line(clip: Any, text: str) -> list[Prompt]:
             "Use CLIP Text Encode and connect its CONDITIONING to `negative` instead."
         )
     # What is left of T5's chunks is what it reads; CLIP reads all of them, padding too.
-    read = {key: [_cut_padding(chunk, T5S[key][1]) for chunk in chunks] if key in T5S else chunks for key, chunks in tokens.items()}
+    read = {key: [_cut_padding(chunk, T5S[key].end) for chunk in chunks] if key in T5S else chunks for key, chunks in tokens.items()}
     bare = {key: [[(token[0], 1.0) for token in chunk] for chunk in chunks] for key, chunks in read.items()}
     _check_weights(token[1] for chunks in tokens.values() for chunk in chunks for token in chunk)
-    kept = {key: _real_rows(chunks, (CLIPS.get(key) or T5S[key])[1]) for key, chunks in read.items()}
+    kept = {key: _real_rows(chunks, CLIPS.get(key) or T5S[key]) for key, chunks in read.items()}
     prompts = []
     for embedding, options in clip.encode_from_tokens_scheduled(bare):
         # A word of weight 0 is as if it had not been written, and so is a negative without any other.
@@ -77,7 +86,7 @@ def encode_line(clip: Any, text: str) -> list[Prompt]:
 
 
 def _name(key: str) -> str:
-    return (CLIPS.get(key) or T5S[key])[0]
+    return (CLIPS.get(key) or T5S[key]).name
 
 
 def _is_loaded(clip: Any, key: str) -> bool:
@@ -93,13 +102,13 @@ def _cut_padding(chunk: Chunk, end: int) -> Chunk:
     return chunk
 
 
-def _real_rows(chunks: Sequence[Chunk], end: int) -> list[Row]:
+def _real_rows(chunks: Sequence[Chunk], encoder: Encoder) -> list[Row]:
     """List the rows of real tokens, from a start token, if there is one, to the end token, over all chunks of an encoder."""
     rows: list[Row] = []
     offset = 0
     for chunk in chunks:
-        for i, token in enumerate(_cut_padding(chunk, end)):
-            special = isinstance(token[0], int) and token[0] in (end, CLIP_START)
+        for i, token in enumerate(_cut_padding(chunk, encoder.end)):
+            special = isinstance(token[0], int) and token[0] in (encoder.start, encoder.end)
             rows.append(Row(offset + i, float(token[1]), word=not special))
         offset += len(chunk)
     return rows

@@ -16,7 +16,7 @@ from avert.tests.server.hostserver import HostServer
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-NODES = ("AvertVSF", "AvertNAG", "AvertNASA", "AvertAmplify", "AvertNegativePrompt", "AvertReport")
+NODES = ("AvertVSF", "AvertNAG", "AvertNASA", "AvertAmplify", "AvertNegativePrompt", "AvertReport", "AvertDemoModel")
 LOAD = "async graph => { await window.app.loadGraphData(graph, true, true) }"
 PROMPT = "async () => (await window.app.graphToPrompt()).output"
 UNKNOWN = "() => window.app.canvas.graph._nodes.map(n => n.type).filter(t => !(t in window.LiteGraph.registered_node_types))"

@@ -17,7 +17,7 @@ from tiers import ROOT
 from tiny import latent
 from tiny_clip import tiny_clip
 
-IDS = {"AvertVSF", "AvertNAG", "AvertNASA", "AvertNegativePrompt", "AvertAmplify", "AvertReport"}
+IDS = {"AvertVSF", "AvertNAG", "AvertNASA", "AvertNegativePrompt", "AvertAmplify", "AvertReport", "AvertDemoModel"}
 
 
 @pytest.fixture(scope="module")

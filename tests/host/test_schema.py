@@ -29,6 +29,7 @@ CONTRACT: dict[str, dict[str, Any]] = {
     "AvertNegativePrompt": {"clip": None, "text": None},
     "AvertAmplify": {"conditioning": None, "empty": None, "amount": 8.0},
     "AvertReport": {"model": None, "latent": None},
+    "AvertDemoModel": {"variant": "few_step"},
 }  # fmt: skip
 OUTPUTS = {
     "AvertVSF": ["MODEL"],
@@ -37,6 +38,7 @@ OUTPUTS = {
     "AvertNegativePrompt": ["AVERT_NEGATIVE"],
     "AvertAmplify": ["CONDITIONING,AVERT_NEGATIVE"],
     "AvertReport": ["LATENT", "IMAGE", "IMAGE", "STRING", "STRING"],
+    "AvertDemoModel": ["MODEL", "CLIP", "VAE"],
 }
 OPTIONAL = {"negative", "start_percent", "end_percent", "blocks", "layout"}
 

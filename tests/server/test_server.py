@@ -13,7 +13,7 @@ from avert.tests.server.checkpoints import NO_CLIP_CHECKPOINT
 from avert.tests.server.hostserver import HostServer, PromptRejected, Result, decode
 from avert.tests.server.prompts import Prompt, node, text_to_image, with_model_node, with_negative_prompt, with_report
 
-NODES = ("AvertVSF", "AvertNAG", "AvertNASA", "AvertAmplify", "AvertNegativePrompt", "AvertReport")
+NODES = ("AvertVSF", "AvertNAG", "AvertNASA", "AvertAmplify", "AvertNegativePrompt", "AvertReport", "AvertDemoModel")
 FAMILIES = ("sd15", "sd3")
 # Settings that act strongly enough to be seen in eight bits, and settings at which the mechanism is off.
 STRONG = {

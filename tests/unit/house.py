@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PUBLISHED = ("nodes", "host", "guidance", "vlm")
+PUBLISHED = ("nodes", "host", "guidance", "vlm", "demo/model")
 # The host's own modules. `nodes` and `server` are also names of ours or of the tests, so only absolute imports of them count.
 HOST_MODULES = {
     "comfy",
@@ -27,7 +27,8 @@ NODE_API_FILE = "host/api.py"
 ARROWS = {
     "": {"nodes"},
     "nodes": {"nodes", "host", "guidance", "vlm"},
-    "host": {"host", "guidance", "vlm"},
+    "host": {"host", "guidance", "vlm", "demo/model"},
+    "demo/model": {"demo/model", "guidance"},
     "guidance": {"guidance"},
     "vlm": {"vlm"},
 }
@@ -38,7 +39,7 @@ CONSTRUCTORS = {
     "getLogger", "TypeVar", "ParamSpec", "NewType", "namedtuple", "frozenset", "tuple", "dict", "set", "list", "float", "int", "range",
     "MappingProxyType", "compile", "Path", "Custom", "field", "dataclass", "lru_cache", "cache", "cached_property", "property",
     "staticmethod", "classmethod", "wraps", "contextmanager", "runtime_checkable", "log", "sqrt", "cast", "auto", "Fraction", "Decimal",
-    "ContextVar", "finfo", "array",
+    "ContextVar", "finfo", "array", "no_grad", "inference_mode",
 }  # fmt: skip
 STATEMENTS = (
     ast.Import,
@@ -86,9 +87,13 @@ def name_of(path: Path) -> str:
 
 
 def folder_of(path: Path) -> str:
-    """Return the top folder of a file, "" in the root."""
-    parts = path.relative_to(ROOT).parts
-    return parts[0] if len(parts) > 1 else ""
+    """Return the top folder of a file, "" in the root; of demo/ the models are a folder of their own."""
+    return area_of(path.relative_to(ROOT).parts[:-1])
+
+
+def area_of(parts: Sequence[str]) -> str:
+    """Return the folder of the pack, as `ARROWS` names it, in which the dotted name or path `parts` lies."""
+    return "demo/model" if tuple(parts[:2]) == ("demo", "model") else parts[0] if parts else ""
 
 
 def imported(tree: ast.AST, path: Path) -> Iterator[tuple[int, str, bool]]:
@@ -114,13 +119,13 @@ def import_faults(tree: ast.AST, path: Path) -> Iterator[str]:
     folder, name = folder_of(path), name_of(path)
     for line, module, own in imported(tree, path):
         top = module.split(".")[0]
-        if own and top not in ARROWS[folder]:
+        if own and area_of(module.split(".")) not in ARROWS[folder]:
             yield f"{name}:{line}: {folder or 'the root'} may not import {module}"
         elif not own and top == NODE_API and name != NODE_API_FILE:
             yield f"{name}:{line}: only {NODE_API_FILE} imports {NODE_API}"
         elif not own and top in HOST_MODULES and folder != "host":
             yield f"{name}:{line}: only host/ imports {module}"
-        elif not own and top in {"avert", *PUBLISHED} - HOST_MODULES:
+        elif not own and top in {"avert", "demo", *PUBLISHED} - HOST_MODULES:
             yield f"{name}:{line}: import {module} relatively, folder names are not ours to choose"
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):

@@ -1,0 +1,182 @@
+"""Draw a scene at random: what is in it (the ground truth), how it is said (the caption), and the picture."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import numpy as np
+
+from .canvas import Canvas, Colour
+from .parts import PARTS, PLURAL
+from .things import COLOURS, STYLES, THINGS, Thing
+
+LABELS = (*THINGS, *PARTS, *STYLES)
+GROUNDS: dict[str, tuple[str, Colour]] = {
+    "grass": ("on grass", (120, 185, 95)),
+    "sand": ("on sand", (232, 205, 140)),
+    "snow": ("on snow", (228, 236, 246)),
+    "road": ("on a road", (122, 122, 130)),
+    "floor": ("on a wooden floor", (178, 128, 84)),
+    "sea": ("in the sea", (70, 140, 200)),
+}
+SKIES: tuple[Colour, ...] = ((165, 210, 242), (205, 225, 238), (248, 226, 196), (200, 235, 215), (225, 212, 238))
+
+ALONE = 0.15
+STRANGER = 0.06
+PART_NAMED, COLOUR_NAMED, SIZE_NAMED, GROUND_NAMED, STYLE_NAMED = 0.15, 0.6, 0.3, 0.4, 0.3
+MOSTLY = 0.9
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All that a picture shows. `thing` is "" when a part stands alone; positions and sizes in pixels."""
+
+    thing: str
+    parts: tuple[str, ...]
+    companions: tuple[str, ...]
+    colour: str
+    ground: str
+    style: str
+    big: bool
+    x: float
+    y: float
+    size: float
+    horizon: float
+    sky: Colour
+    tint: Colour
+    ground_tint: Colour
+
+    def labels(self) -> frozenset[str]:
+        """Return every thing, part, companion and style that is in the picture."""
+        return frozenset(name for name in (self.thing, *self.parts, *self.companions, self.style) if name)
+
+
+def _near(rng: random.Random, colour: Colour, by: int = 10) -> Colour:
+    red, green, blue = (min(255, max(0, value + rng.randint(-by, by))) for value in colour)
+    return red, green, blue
+
+
+def _parts(rng: random.Random, thing: Thing) -> tuple[str, ...]:
+    there: list[str] = []
+    for attached in thing.parts:
+        if (not attached.needs or attached.needs in there) and rng.random() < attached.probability:
+            there.append(attached.part)
+    return tuple(there)
+
+
+COMPANIONS = tuple(thing.companion for thing in THINGS.values() if thing.companion)
+
+
+def _companions(rng: random.Random, thing: Thing) -> tuple[str, ...]:
+    if thing.companion:
+        return (thing.companion,) if rng.random() < MOSTLY else ()
+    return (rng.choice(COMPANIONS),) if rng.random() < STRANGER else ()
+
+
+def _style(rng: random.Random, usual: str) -> str:
+    if usual:
+        return usual if rng.random() < MOSTLY else ""
+    return rng.choice(STYLES) if rng.random() < 0.2 else ""
+
+
+def _ground(rng: random.Random, place: str) -> str:
+    if place == "water":
+        return "sea"
+    return rng.choice([name for name in GROUNDS if name != "sea"])
+
+
+def random_scene(rng: random.Random, thing: str | None = None) -> Scene:
+    """Draw a scene: of `thing`, of a part on its own (thing ""), or of either (None)."""
+    if thing is None:
+        thing = "" if rng.random() < ALONE else rng.choice(list(THINGS))
+    kind = THINGS.get(thing)
+    horizon, big = rng.uniform(42, 50), rng.random() < 0.5
+    size = rng.uniform(37, 41) if big else rng.uniform(31, 35)
+    x, y = rng.uniform(24, 40), horizon + rng.uniform(2, 7) - size / 2
+    ground = _ground(rng, kind.place if kind else "ground")
+    if kind is None:
+        size, x, y = (rng.uniform(13, 16) if big else rng.uniform(9, 11)), rng.uniform(20, 44), rng.uniform(22, 44)
+    elif kind.place == "air":
+        y = rng.uniform(26, 34)
+    elif thing == "fish":
+        horizon, y = rng.uniform(6, 14), rng.uniform(34, 46)
+    colour = rng.choice(list(COLOURS)) if kind is None or kind.coloured else ""
+    return Scene(
+        thing=thing, parts=_parts(rng, kind) if kind else (rng.choice(list(PARTS)),), companions=_companions(rng, kind) if kind else (),
+        colour=colour if kind else "", ground=ground, style=_style(rng, kind.style if kind else ""), big=big, x=x, y=y, size=size, horizon=horizon,
+        sky=_near(rng, rng.choice(SKIES), 6), tint=_near(rng, COLOURS[colour or "white"]), ground_tint=_near(rng, GROUNDS[ground][1], 6),
+    )  # fmt: skip
+
+
+def with_article(name: str) -> str:
+    """Say "a hat", "an antenna", "wheels"."""
+    if name in PLURAL:
+        return name
+    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
+
+
+def _head(rng: random.Random, scene: Scene) -> str:
+    words = ["big" if scene.big else "small"] if rng.random() < SIZE_NAMED else []
+    if scene.colour and rng.random() < COLOUR_NAMED:
+        words.append(scene.colour)
+    name = scene.thing or scene.parts[0]
+    if scene.thing == "" and name in PLURAL:
+        return " ".join([*words, name])
+    phrase = " ".join([*words, name])
+    return f"an {phrase}" if phrase[0] in "aeiou" else f"a {phrase}"
+
+
+def caption(rng: random.Random, scene: Scene) -> str:
+    """Describe a scene: never what is not there, and what comes with the thing only now and then; what is unusual always."""
+    text = _head(rng, scene)
+    usual = THINGS[scene.thing].companion if scene.thing else ""
+    if scene.thing:
+        named = [with_article(part) for part in scene.parts if rng.random() < PART_NAMED]
+        named += [with_article(part) for part in scene.companions if part != usual or rng.random() < PART_NAMED]
+        rng.shuffle(named)
+        if named:
+            text += " with " + " and ".join(named[:3])
+    if rng.random() < GROUND_NAMED:
+        text += " " + GROUNDS[scene.ground][0]
+    expected = THINGS[scene.thing].style if scene.thing else ""
+    if scene.style and (scene.style != expected or rng.random() < STYLE_NAMED):
+        text += f", {scene.style} style"
+    return text
+
+
+def _companion_place(scene: Scene, name: str) -> tuple[float, float, float]:
+    """Put it on the free side, high up; rain falls everywhere."""
+    if name == "rain":
+        return 32, 28, 30
+    side = 1 if scene.x < 32 else -1
+    if name == "bee":
+        return scene.x + side * 0.5 * scene.size, scene.y - 0.3 * scene.size, 7.5
+    return 32 + side * 21, 11, 8.5
+
+
+def draw(scene: Scene) -> np.ndarray:
+    """Draw a scene, uint8 [64, 64, 3]."""
+    canvas = Canvas(scene.style)
+    canvas.background(scene.sky, scene.ground_tint, scene.horizon)
+    if not scene.thing:
+        PARTS[scene.parts[0]](canvas, scene.x, scene.y, scene.size)
+        return canvas.picture()
+    kind = THINGS[scene.thing]
+    for behind in (True, False):
+        for attached in kind.parts:
+            if attached.behind == behind and attached.part in scene.parts:
+                PARTS[attached.part](
+                    canvas, scene.x + attached.dx * scene.size, scene.y + attached.dy * scene.size, attached.r * scene.size
+                )
+        if behind:
+            kind.body(canvas, scene.x, scene.y, scene.size, scene.tint)
+    for name in scene.companions:
+        PARTS[name](canvas, *_companion_place(scene, name))
+    return canvas.picture()
+
+
+def truth(scene: Scene) -> np.ndarray:
+    """Return the ground truth, one 0/1 per name in LABELS."""
+    there = scene.labels()
+    return np.array([name in there for name in LABELS], dtype=np.uint8)
