@@ -25,6 +25,11 @@ def names() -> list[str]:
     return sorted(path.stem for path in WORKFLOWS.glob("*.json"))
 
 
+def is_demo(name: str) -> bool:
+    """Tell a workflow on the model that comes with the pack: it needs no stand-ins."""
+    return name.endswith("_demo")
+
+
 def load(path: Path) -> dict[str, Any]:
     """Read a workflow."""
     return dict(json.loads(path.read_text(encoding="utf-8")))
@@ -37,7 +42,8 @@ def graph(name: str) -> dict[str, Any]:
 
 def api(name: str) -> Prompt:
     """Read the API form of a workflow, without titles."""
-    return {key: {k: v for k, v in body.items() if k != "_meta"} for key, body in load(WORKFLOWS / "api" / f"{name}.json").items()}
+    path = WORKFLOWS / "api" / (f"{name}_api.json" if is_demo(name) else f"{name}.json")
+    return {key: {k: v for k, v in body.items() if k != "_meta"} for key, body in load(path).items()}
 
 
 def known_only(prompt: Prompt, info: dict[str, Any]) -> Prompt:
@@ -99,6 +105,8 @@ _SMALL = {"width": 128, "height": 128, "length": 5}
 
 def shrink(name: str) -> Prompt:
     """Give the API form of a workflow with tiny models and a tiny picture. Flux runs on the tiny SD1.5: the wiring is what is tested."""
+    if is_demo(name):
+        return api(name)
     prompt = copy.deepcopy(api(name))
     wan = "_wan_" in name
     loaders, outputs = (_WAN_LOADERS if wan else _SD3_LOADERS, _PARTS) if wan or "_sd3" in name else (_SD15_LOADERS, _SD15_OUTPUTS)
