@@ -41,9 +41,8 @@ def fields(x: Tensor) -> dict[str, Tensor]:
     from avert.guidance.score.posterior import odds
 
     whole, unwanted, rest = denoised(x, POINTS), denoised(x, POINTS[[UNWANTED]]), denoised(x, POINTS[[0, 1]])
-    level = torch.full((len(x),), SIGMA, dtype=torch.float64)
-    moment = Moment(Point(torch.ones_like(level), level, x), whole, whole, unwanted, None, 1.0)
-    static = NegativeGuidance(1.0, "positive").step(moment, None, 0.0).change
+    moment = Moment(Point(1.0, SIGMA, x), whole, whole, unwanted, None, 1.0)
+    static = NegativeGuidance(1.0, "positive").step(moment, None).change
     strength = odds(posterior(x, POINTS)[:, UNWANTED].log())
     changes = {"positive guidance to the others": rest - whole, "static negative guidance": static, "DNG": strength[:, None] * static}
     return {name: change / SIGMA**2 for name, change in changes.items()}

@@ -3,8 +3,8 @@
     python benchmarks/model.py --comfyui ~/comfy/ComfyUI                     # a GPU: all blocks, 1024x1024, 8 steps
     python benchmarks/model.py --comfyui ~/comfy/ComfyUI --model flux --blocks 2 --size 512 --steps 2   # what a CPU can do
 
-plain: cfg 1. VSF, NAG: ours at cfg 1. cfg 3: the classic negative prompt. core NAG: ComfyUI's own node, which needs cfg above 1
-and runs on Flux only. Random weights take the same time as trained ones.
+plain: cfg 1. VSF, NAG: ours at cfg 1. cfg 3: the classic negative prompt. negative guidance, DNG, SLD, Perp-Neg: ours at cfg 3, where each adds
+one prediction. core NAG: ComfyUI's own node, which needs cfg above 1 and runs on Flux only. Random weights take the same time as trained ones.
 """
 
 from __future__ import annotations
@@ -117,15 +117,19 @@ def runs(options: argparse.Namespace) -> dict[str, Callable[[], object]]:
     """List the ways of sampling; all share one model."""
     import comfy.sample
     from avert.guidance.attention.mechanism import NormalizedGuidance, ValueSignFlip
-    from avert.host.guide import guide
+    from avert.guidance.score.combine import DynamicNegativeGuidance, NegativeGuidance
+    from avert.guidance.score.perp_neg import PerpendicularGuidance
+    from avert.guidance.score.sld import SafeLatentDiffusion
+    from avert.host.guide import guide, guide_score
 
+    on_predictions = (
+        NegativeGuidance(2.0, "positive"), DynamicNegativeGuidance(20.0, 0.01, 0.2, 3.0, 1e-6, 0.8),
+        SafeLatentDiffusion(1000.0, 0, 0.01, 0.3, 0.4), PerpendicularGuidance(1.0),
+    )  # fmt: skip
     model = build(options.model, options.blocks)
     lengths = {"sd35": (154, 20), "flux": (256, 12), "wan": (512, 12)}[options.model]
-    positive, negative, padded = (
-        prompt(options.model, lengths[0], 1),
-        prompt(options.model, lengths[1], 2),
-        prompt(options.model, lengths[0], 3),
-    )
+    positive, padded, padded_negative = (prompt(options.model, lengths[0], seed) for seed in (1, 3, 4))
+    negative = prompt(options.model, lengths[1], 2)
     side = options.size // 8
     shape = (1, 16, (options.frames - 1) // 4 + 1, side, side) if options.model == "wan" else (1, 16, side, side)
     latent = torch.zeros(shape)
@@ -141,6 +145,7 @@ def runs(options: argparse.Namespace) -> dict[str, Callable[[], object]]:
         "VSF": sample(guide(model, ValueSignFlip(0.94, -0.6), negative, (0, 1), ""), 1.0),
         "NAG": sample(guide(model, NormalizedGuidance(5.0, 2.5, 0.25), negative, (0, 1), ""), 1.0),
         "cfg 3": sample(model, 3.0),
+        **{f"{rule.name}, cfg 3": sample(guide_score(model, rule, padded_negative, (0, 1)), 3.0) for rule in on_predictions},
     }
     other = core_nag(model) if options.model == "flux" else None
     return ways | ({"ComfyUI's own NAG node, cfg 3": sample(other, 3.0)} if other is not None else {})

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from torch import Tensor
 
 from ..guidance.text.amplify import amplify
-from .negative import Negative
+from .negative import Negative, Prompt
 
 
 def amplified(conditioning: Negative | Sequence[Any], empty: Sequence[Any], amount: float) -> Negative | list[list[Any]]:
@@ -23,10 +24,22 @@ def amplified(conditioning: Negative | Sequence[Any], empty: Sequence[Any], amou
     if isinstance(conditioning, Negative):
         if amount == 0:
             return conditioning
-        return Negative(tuple(replace(p, embedding=_amplify(p.embedding, base, amount)) for p in conditioning.prompts))
+        # One line may have come as several prompts, which share what was written.
+        written = {id(p.written): partial(_written, p, empty, amount) for p in conditioning.prompts if p.written is not None}
+        return Negative(
+            tuple(
+                replace(p, embedding=_amplify(p.embedding, base, amount), written=written.get(id(p.written))) for p in conditioning.prompts
+            )
+        )
     if amount == 0:
         return list(conditioning)
     return [[_amplify(embedding, base, amount), dict(options)] for embedding, options in conditioning]
+
+
+def _written(prompt: Prompt, empty: Sequence[Any], amount: float) -> Any:
+    """Amplify what a prompt's whole line is with its padding."""
+    assert prompt.written is not None
+    return amplified(prompt.written(), empty, amount)
 
 
 def _amplify(embedding: Tensor | None, empty: Tensor, amount: float) -> Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -68,6 +69,8 @@ def encode_line(clip: Any, text: str) -> list[Prompt]:
     _check_weights(token[1] for chunks in tokens.values() for chunk in chunks for token in chunk)
     kept = {key: _real_rows(chunks, CLIPS.get(key) or T5S[key]) for key, chunks in read.items()}
     prompts = []
+    # Only when a node asks for it, and once.
+    written = cache(partial(clip.encode_from_tokens_scheduled, tokens))
     for embedding, options in clip.encode_from_tokens_scheduled(bare):
         # A word of weight 0 is as if it had not been written, and so is a negative without any other.
         rows = [row for row in _place(kept, bare, embedding.shape[1]) if row.weight != 0]
@@ -80,6 +83,7 @@ def encode_line(clip: Any, text: str) -> list[Prompt]:
                 weights=_weights(rows),
                 text=text,
                 tokens={_name(key): len(kept[key]) for key in kept if _is_loaded(clip, key)},
+                written=written,
             )
         )
     return prompts

@@ -8,10 +8,13 @@ from typing import Any
 from ..guidance.attention.mechanism import Mechanism
 from ..guidance.blocks import parse_blocks
 from ..guidance.schedule import Window
+from ..guidance.score.combine import DynamicNegativeGuidance
+from ..guidance.score.mechanism import ScoreMechanism
 from .conditions import other_encoder
 from .families import find_family
 from .install import add_task
 from .negative import as_negative, check_finite
+from .score.avoided import avoided
 from .task import Task
 
 # Encoders whose embeddings are equally wide, so that only their names tell them apart.
@@ -38,7 +41,13 @@ def guide(model: Any, mechanism: Mechanism, negative: Any, window: tuple[float, 
     return add_task(model, Task(mechanism, negative, Window(*window), layers))
 
 
-def check_settings(mechanism: Mechanism) -> None:
+def guide_score(model: Any, mechanism: ScoreMechanism, negative: Any, window: tuple[float, float]) -> Any:
+    """Return a clone of the model whose predictions are guided away from `negative` (None: the sampler's own)."""
+    check_settings(mechanism)
+    return add_task(model, Task(mechanism, None if negative is None else avoided(negative), Window(*window)))
+
+
+def check_settings(mechanism: Mechanism | ScoreMechanism) -> None:
     """Refuse numbers that have no meaning; the host checks ranges of typed-in values, but not of values that come over a link."""
     for name, value in vars(mechanism).items():
         if isinstance(value, str):
@@ -49,3 +58,19 @@ def check_settings(mechanism: Mechanism) -> None:
             raise ValueError(f"`nag_tau` of NAG is {value:g}; below 1 it would shrink all attention, so set 1 or more.")
         if value < 0 and name != "offset":
             raise ValueError(f"`{name}` of {mechanism.name} is {value:g}; it must be 0 or more. To turn it off set the scale to 0.")
+    if isinstance(mechanism, DynamicNegativeGuidance):
+        check_posterior(mechanism)
+
+
+def check_posterior(mechanism: DynamicNegativeGuidance) -> None:
+    """Refuse probabilities at which the guidance is nothing or infinite."""
+    low, prior, high = mechanism.min_posterior, mechanism.prior, mechanism.max_posterior
+    if not 0 < prior < 1:
+        raise ValueError(
+            f"`prior` of DNG is {prior:g}; it is a probability that must lie between 0 and 1, for example 0.01, because from 0 or 1 no evidence can move it."
+        )
+    if not 0 < low < high < 1:
+        raise ValueError(
+            f"`min_posterior` and `max_posterior` of DNG are {low:g} and {high:g}; set 0 < min_posterior < max_posterior < 1, for example 0.000001 and "
+            "0.9: at 1 the guidance would be infinite."
+        )

@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from comfy.patcher_extension import WrappersMP
 
+from ..guidance.score.mechanism import ScoreMechanism
 from .families import find_family
 from .record import Recorder, identify
 from .report import RunReport
 from .run import KEY, start_run
 from .running_prompt import contains_node
+from .score.run import start_score_run
 from .task import Task
 
 log = logging.getLogger(__name__)
@@ -43,16 +46,18 @@ class Setup:
     def sample(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
         """Guide one sampling run (an OUTER_SAMPLE wrapper); whatever happens, nothing stays behind but the report."""
         guider = executor.class_obj
-        family = find_family(guider.model_patcher.model)
-        recorder = Recorder(family, with_map=contains_node("AvertReport"))
+        model = guider.model_patcher.model
+        attention = tuple(task for task in self.tasks if not isinstance(task.mechanism, ScoreMechanism))
+        score = tuple(task for task in self.tasks if isinstance(task.mechanism, ScoreMechanism))
+        family = find_family(model) if attention else None
+        recorder = Recorder(type(model).__name__, family, with_map=contains_node("AvertReport"))
         result = None
         try:
-            run = start_run(guider, family, self.tasks, recorder)
-            if run is None:
+            with ExitStack() as stack:
+                if family is not None:
+                    stack.enter_context(start_run(guider, family, attention, recorder) or nullcontext())
+                stack.enter_context(start_score_run(guider, score, recorder) or nullcontext())
                 result = executor(*args, **kwargs)
-            else:
-                with run:
-                    result = executor(*args, **kwargs)
             return result
         finally:
             report = _finish(recorder, result)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -24,7 +24,8 @@ class Prompt:
     """Hold one negative prompt as embeddings.
 
     embedding: [B, L, C], B 1 or one per picture of the batch; weights: float32 [L], how much each token counts (None: all 1);
-    options: the conditioning's own entries (pooled vector, percents); tokens: count per text encoder, empty if unknown.
+    options: the conditioning's own entries (pooled vector, percents); tokens: count per text encoder, empty if unknown;
+    written: gives the CONDITIONING of the whole line with its padding, as CLIP Text Encode would (None: not known).
     """
 
     embedding: Tensor
@@ -32,6 +33,7 @@ class Prompt:
     weights: Tensor | None = None
     text: str = ""
     tokens: Mapping[str, int] = field(default_factory=dict)
+    written: Callable[[], Any] | None = field(default=None, compare=False)
 
     @property
     def length(self) -> int:
@@ -89,7 +91,12 @@ def from_conditioning(embedding: Tensor | None, options: Mapping[str, Any]) -> P
 
 def check_finite(prompt: Prompt) -> None:
     """Refuse embeddings that are not numbers; they would make the whole picture black."""
-    if not bool(torch.isfinite(prompt.embedding).all()):
+    check_finite_tensor(prompt.embedding)
+
+
+def check_finite_tensor(embedding: Tensor) -> None:
+    """Refuse an embedding that is not all numbers."""
+    if not bool(torch.isfinite(embedding).all()):
         raise ValueError(
             "The negative's embeddings contain NaN or infinity, so its text encoder overflowed; "
             "encode it again with the text encoder in a higher precision (fp16 or bf16 instead of fp8)."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from .families import Family
 from .maps import mean_map, per_sample, whole_pictures
 from .negative import Negative
 from .report import NodeReport, RunReport
+from .score.curves import Curve, as_record, notes_of
 
 if TYPE_CHECKING:
     from .forward import Forward
@@ -34,10 +35,12 @@ class Evaluation:
 class Recorder:
     """Collect a run's record. Born with the run; `finish` turns it into a report."""
 
-    def __init__(self, family: Family, with_map: bool) -> None:
+    def __init__(self, model: str, family: Family | None, with_map: bool) -> None:
+        """`model`: its name; `family`: None when nothing is guided inside the attention."""
         self.with_map = with_map
-        self._report = RunReport(family.name, family.layers())
-        self._joint = family.joint
+        self._report = RunReport(family.name if family else model, family.layers() if family else 0)
+        self._joint = family.joint if family else False
+        self._curves: list[Curve] = []
         self._steps = _Steps()
         self._done: list[Evaluation] = []
         self._skipped: list[tuple[int, float, str]] = []
@@ -58,6 +61,22 @@ class Recorder:
         self._report.nodes.append(
             NodeReport(task.mechanism.name, settings, window.start_percent, window.end_percent, blocks, negatives, idle)
         )
+
+    def describe_score(self, task: Task, idle: str) -> None:
+        """Note the settings of a node that works on predictions, and its negatives."""
+        own = "the sampler's own negative prompt"
+        negatives = [{"text": one.text, "length": 0, "tokens": {}, "padding_known": True} for one in task.negative or ()]
+        if task.negative is None:
+            negatives = [{"text": own, "length": 0, "tokens": {}, "padding_known": True}]
+        window = task.window
+        settings = dict(vars(task.mechanism))
+        self._report.nodes.append(
+            NodeReport(task.mechanism.name, settings, window.start_percent, window.end_percent, None, negatives, idle, False)
+        )
+
+    def keep_curves(self, curves: Sequence[Curve]) -> None:
+        """Keep what score mechanisms did in each solver step."""
+        self._curves = list(curves)
 
     def evaluate(self) -> None:
         """Note that the sampler asks for an evaluation of the model."""
@@ -103,7 +122,8 @@ class Recorder:
         report.steps = [_step(step, group) for step, group in ordered]
         report.skipped = [{"step": self._steps.of(index), "sigma": sigma, "reason": reason} for index, sigma, reason in self._skipped]
         report.maps = whole_pictures([[e.map for e in group if e.map is not None] for _, group in ordered])
-        report.notes += _notes(report)
+        report.curves = [as_record(curve) for curve in self._curves]
+        report.notes += _notes(report) + notes_of(report.curves)
         return report
 
 
@@ -167,7 +187,7 @@ def _notes(report: RunReport) -> list[str]:
                 f"{node.mechanism}: the negative is a plain CONDITIONING, so its padding is unknown and counts as negative too, even when "
                 "its text is empty; use Avert Negative Prompt for the cleanest result."
             )
-    if not report.steps and not any(node.idle for node in report.nodes):
+    if report.layers_total and not report.steps and not any(node.idle for node in report.nodes):
         notes.append(
             "No step was guided: "
             + (report.skipped[0]["reason"] if report.skipped else "the sampler did not evaluate the positive prompt")

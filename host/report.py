@@ -19,6 +19,8 @@ class NodeReport:
     blocks: list[int] | None
     negatives: list[dict[str, Any]]
     idle: str
+    # Whether it guides inside the attention, where blocks mean something.
+    inside: bool = True
 
 
 @dataclass
@@ -33,6 +35,8 @@ class RunReport:
     skipped: list[dict[str, Any]] = field(default_factory=list)
     backends: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    # Of each negative of each score mechanism: its strength, posterior and so on in every step.
+    curves: list[dict[str, Any]] = field(default_factory=list)
     maps: Tensor | None = None
     # Shape and a few values of the latent that the run made, by which it is known again.
     latent: tuple[tuple[int, ...], tuple[float, ...]] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ LINES = [(31, 119, 180), (214, 96, 20), (44, 140, 60), (170, 50, 130), (120, 90,
 COLOURS = np.array([[13, 8, 60], [74, 20, 110], [140, 42, 105], [205, 74, 70], [245, 135, 40], [252, 215, 90]], dtype=np.float32)
 MAP_SIDE = 384
 CAPTION = 22
+# Steps and values of a line.
+Series = list[tuple[int, float]]
 
 
 def to_image(pictures: list[Image.Image]) -> Tensor:
@@ -30,39 +33,52 @@ def to_image(pictures: list[Image.Image]) -> Tensor:
 def draw_plot(report: RunReport) -> Image.Image:
     """Draw what the run was, and the share of attention and the size of the change over its steps, a line for each picture of the batch."""
     lines = [part for line in summary(report) for part in textwrap.wrap(line, COLUMNS, subsequent_indent="    ", drop_whitespace=False)]
+    charts = _charts(report)
     top = 16 + LINE * len(lines)
-    picture = Image.new("RGB", (WIDTH, top + 2 * HEIGHT), PAPER)
-    ImageDraw.Draw(picture).multiline_text((12, 10), "\n".join(lines), fill=INK, font=_font(), spacing=LINE - 12)
-    for row, (name, title) in enumerate((("share", "share of attention on the negative, %"), ("change", "size of the change, %"))):
-        _curves(
-            ImageDraw.Draw(picture),
-            top + row * HEIGHT,
-            title,
-            [step["step"] + 1 for step in report.steps],
-            [step[name] for step in report.steps],
-        )
+    picture = Image.new("RGB", (WIDTH, top + HEIGHT * len(charts)), PAPER)
+    draw = ImageDraw.Draw(picture)
+    draw.multiline_text((12, 10), "\n".join(lines), fill=INK, font=_font(), spacing=LINE - 12)
+    for row, (title, series) in enumerate(charts):
+        _chart(draw, top + row * HEIGHT, title, series)
     return picture
 
 
-def _curves(draw: ImageDraw.ImageDraw, top: int, title: str, steps: list[int], values: list[list[float]]) -> None:
+def _charts(report: RunReport) -> list[tuple[str, list[Series]]]:
+    """List what there is to draw: a title, and a line for each picture of the batch and each negative."""
+    charts = []
+    if report.layers_total:
+        for name, title in (("share", "share of attention on the negative, %"), ("change", "size of the change, %")):
+            charts.append((title, _series(report.steps, name, 100.0)))
+    for name, title in (("posterior", "posterior of the negative"), ("strength", "strength of the guidance")):
+        series = [line for curve in report.curves for line in _series(curve["steps"], name, 1.0)]
+        if series:
+            charts.append((title, series))
+    return charts or [("nothing was guided", [])]
+
+
+def _series(steps: list[dict[str, Any]], name: str, factor: float) -> list[Series]:
+    samples = max((len(step[name]) for step in steps if name in step), default=0)
+    return [[(step["step"] + 1, factor * step[name][sample]) for step in steps if name in step] for sample in range(samples)]
+
+
+def _chart(draw: ImageDraw.ImageDraw, top: int, title: str, series: list[Series]) -> None:
     left, right, upper, lower = MARGIN, WIDTH - 16, top + 30, top + HEIGHT - 26
     draw.text((left, top + 8), title, fill=INK, font=_font())
-    highest = max((v for row in values for v in row), default=0.0) or 1.0
+    highest = max((value for line in series for _, value in line), default=0.0) or 1.0
     for part in range(5):
         y = lower - (lower - upper) * part / 4
         draw.line([(left, y), (right, y)], fill=GRID)
-        draw.text((4, y - 6), f"{100 * highest * part / 4:.3g}", fill=INK, font=_font())
+        draw.text((4, y - 6), f"{highest * part / 4:.3g}", fill=INK, font=_font())
+    steps = sorted({step for line in series for step, _ in line})
     if not steps:
         draw.text((left + 8, upper + 8), "no step was guided", fill=INK, font=_font())
         return
     span = max(steps[-1] - steps[0], 1)
-    places = [left + (right - left) * (step - steps[0]) / span for step in steps]
-    labelled = max(1, len(steps) // 12)
-    for x, step in list(zip(places, steps, strict=True))[::labelled]:
-        draw.text((min(x, right - 12), lower + 6), str(step), fill=INK, font=_font())
-    for sample in range(len(values[0])):
-        points = [(x, lower - (lower - upper) * row[sample] / highest) for x, row in zip(places, values, strict=True)]
-        colour = LINES[sample % len(LINES)]
+    for step in steps[:: max(1, len(steps) // 12)]:
+        draw.text((min(left + (right - left) * (step - steps[0]) / span, right - 12), lower + 6), str(step), fill=INK, font=_font())
+    for number, line in enumerate(series):
+        points = [(left + (right - left) * (step - steps[0]) / span, lower - (lower - upper) * max(v, 0.0) / highest) for step, v in line]
+        colour = LINES[number % len(LINES)]
         draw.line(points, fill=colour, width=2)
         for x, y in points:
             draw.ellipse([x - 2, y - 2, x + 2, y + 2], fill=colour)

@@ -9,6 +9,9 @@ from typing import Any
 
 from .report import NodeReport, RunReport
 
+# What a score mechanism did, as named in the records and as people read it.
+COLUMNS = {"posterior": "posterior", "strength": "strength", "evidence": "evidence, nats", "change": "size of the change"}
+
 
 def as_json(report: RunReport) -> str:
     """Write everything but the maps; `share` and `change` hold one number per picture of the batch."""
@@ -34,6 +37,8 @@ def as_text(report: RunReport) -> str:
         lines += ["", " step    sigma  blocks   share of attention   size of the change"]
         lines += [_step(step) for step in report.steps]
         lines.append("")
+    for curve in report.curves:
+        lines += _curve(curve)
     return "\n".join(lines + _tail(report))
 
 
@@ -43,7 +48,7 @@ def summary(report: RunReport) -> list[str]:
 
 
 def _head(report: RunReport) -> list[str]:
-    lines = [f"{report.family} model, {report.layers_total} attention blocks with text"]
+    lines = [f"{report.family} model" + (f", {report.layers_total} attention blocks with text" if report.layers_total else "")]
     for node in report.nodes:
         lines += _node(node)
     if report.steps:
@@ -60,11 +65,14 @@ def _tail(report: RunReport) -> list[str]:
 
 def _node(node: NodeReport) -> list[str]:
     settings = ", ".join(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in node.settings.items())
-    blocks = "all blocks" if node.blocks is None else f"{len(node.blocks)} blocks"
-    lines = [f"{node.mechanism}: {settings}; from {node.start_percent:g} to {node.end_percent:g}; {blocks}"]
+    blocks = "" if not node.inside else "; all blocks" if node.blocks is None else f"; {len(node.blocks)} blocks"
+    lines = [f"{node.mechanism}: {settings}; from {node.start_percent:g} to {node.end_percent:g}{blocks}"]
     for negative in node.negatives:
         counts = ", ".join(f"{name} {count}" for name, count in negative["tokens"].items()) or "padding unknown"
         text = f'"{negative["text"]}"' if negative["text"] else "a CONDITIONING"
+        if not negative["length"]:
+            lines.append(f"  away from {text}")
+            continue
         lines.append(f"  away from {text}: {negative['length']} tokens ({counts})")
     return lines
 
@@ -72,6 +80,24 @@ def _node(node: NodeReport) -> list[str]:
 def _step(step: dict[str, Any]) -> str:
     share, change = (" ".join(f"{value:.2%}" for value in step[name]) for name in ("share", "change"))
     return f"{step['step'] + 1:5d} {step['sigma']:8.3f} {step['layers']:7d}   {share:<18}   {change}"
+
+
+def _curve(curve: dict[str, Any]) -> list[str]:
+    """Write a table of what a score mechanism did: a column for each number, and in it one number for each picture of the batch."""
+    if not curve["steps"]:
+        return []
+    names = [name for name in COLUMNS if any(name in step for step in curve["steps"])]
+    rows = [
+        [f"{step['step'] + 1}", f"{step['sigma']:.3f}"] + [_cell(name, step.get(name, [])) for name in names] for step in curve["steps"]
+    ]
+    table = [["step", "sigma", *(COLUMNS[name] for name in names)], *rows]
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    title = f'{curve["mechanism"]} away from "{curve["negative"]}"' if curve["negative"] else curve["mechanism"]
+    return ["", title, *("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in table), ""]
+
+
+def _cell(name: str, values: list[float]) -> str:
+    return " ".join(f"{value:.2%}" if name == "change" else f"{value:.4g}" for value in values) or "-"
 
 
 def _mean(report: RunReport, name: str) -> float:

@@ -7,16 +7,18 @@ from typing import Any
 
 from torch import Tensor
 
-from ..guidance.attention.mechanism import Mechanism
 from ..guidance.schedule import SigmaRange, Window
 from .negative import Prompt
 
 
 @dataclass(frozen=True)
 class Task:
-    """Hold what one node asked for: made once in the node, never changed. `negative` None means the sampler's own."""
+    """Hold what one node asked for: made once in the node, never changed. `negative` None means the sampler's own.
 
-    mechanism: Mechanism
+    negative: a Negative or CONDITIONING for mechanisms inside the attention, a tuple of Avoided for those on predictions.
+    """
+
+    mechanism: Any
     negative: Any
     window: Window
     layers: frozenset[int] | None = None

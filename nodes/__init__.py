@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from ..host.api import ComfyExtension, io
 from .demo import AvertDemoModel
+from .dng import AvertDNG
 from .nag import AvertNAG, AvertNASA
 from .negative import AvertAmplify, AvertNegativePrompt
 from .report import AvertReport
+from .score import AvertNegativeGuidance, AvertPerpNeg, AvertSLD
 from .vsf import AvertVSF
 
 
 class AvertExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [AvertVSF, AvertNAG, AvertNASA, AvertNegativePrompt, AvertAmplify, AvertReport, AvertDemoModel]
+        return [
+            AvertVSF,
+            AvertNAG,
+            AvertNASA,
+            AvertNegativeGuidance,
+            AvertDNG,
+            AvertSLD,
+            AvertPerpNeg,
+            AvertNegativePrompt,
+            AvertAmplify,
+            AvertReport,
+            AvertDemoModel,
+        ]
 
 
 async def comfy_entrypoint() -> AvertExtension:

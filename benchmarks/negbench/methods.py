@@ -12,10 +12,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ...nodes.dng import AvertDNG
 from ...nodes.nag import AvertNAG, AvertNASA
+from ...nodes.score import AvertNegativeGuidance, AvertPerpNeg, AvertSLD
 from ...nodes.vsf import AvertVSF
 
 STEPS = {"few_step": 8, "guided": 20}
+# Of what works on predictions, beside the empty prompt.
+CFG, ANCESTRAL = 3.0, "euler_ancestral"
 
 
 class Texts(NamedTuple):
@@ -54,6 +58,7 @@ class Method:
     usual: float
     variant: str = "few_step"
     like: str = "none"
+    sampler: str = "euler"
 
 
 def none(model: Any, texts: Texts, strength: float) -> Sampling:
@@ -111,6 +116,30 @@ def cfg_empty(model: Any, texts: Texts, cfg: float) -> Sampling:
     return Sampling(model, texts.positive, texts.empty, cfg)
 
 
+def beside_empty(model: Any, texts: Texts, cfg: float) -> Sampling:
+    """Classifier-free guidance with the empty prompt, for what is compared with it."""
+    return Sampling(model, texts.positive, texts.empty, cfg)
+
+
+def static(model: Any, texts: Texts, scale: float) -> Sampling:
+    return beside_empty(AvertNegativeGuidance.execute(model, scale, texts.padded_negative, "positive").args[0], texts, CFG)
+
+
+def dng(model: Any, texts: Texts, scale: float) -> Sampling:
+    """The node's defaults but for the scale."""
+    return beside_empty(AvertDNG.execute(model, scale, 0.01, 0.2, 3.0, 1e-6, 0.8, texts.padded_negative).args[0], texts, CFG)
+
+
+def sld(model: Any, texts: Texts, scale: float) -> Sampling:
+    """The medium preset but for the scale."""
+    return beside_empty(AvertSLD.execute(model, scale, 10, 0.01, 0.3, 0.4, texts.padded_negative).args[0], texts, CFG)
+
+
+def perp_neg(model: Any, texts: Texts, scale: float) -> Sampling:
+    return beside_empty(AvertPerpNeg.execute(model, scale, texts.padded_negative).args[0], texts, CFG)
+
+
+PLAIN_ANCESTRAL = "guided, ancestral"
 METHODS = (
     Method("none", "none", none, (0.0,), 0.0),
     Method("VSF, offset -0.6", "VSF", vsf(-0.6), (0.25, 0.5, 0.94, 1.5, 2.0, 3.0), 0.94),
@@ -123,6 +152,11 @@ METHODS = (
     Method("CFG, few steps", "CFG, few steps", cfg_negative, (1.5, 2.0, 3.0), 2.0),
     Method("guided, CFG without negative", "guided, none", cfg_empty, (2.0, 3.0, 5.0), 3.0, "guided"),
     Method("guided, CFG", "guided, CFG", cfg_negative, (2.0, 3.0, 5.0), 3.0, "guided", "guided, CFG without negative"),
+    Method(PLAIN_ANCESTRAL, PLAIN_ANCESTRAL, beside_empty, (CFG,), CFG, "guided", PLAIN_ANCESTRAL, ANCESTRAL),
+    Method("static", "static", static, (0.5, 1.0, 2.0, 4.0), 2.0, "guided", PLAIN_ANCESTRAL, ANCESTRAL),
+    Method("DNG", "DNG", dng, (5.0, 20.0, 60.0, 200.0), 20.0, "guided", PLAIN_ANCESTRAL, ANCESTRAL),
+    Method("SLD", "SLD", sld, (20.0, 100.0, 1000.0), 1000.0, "guided", PLAIN_ANCESTRAL, ANCESTRAL),
+    Method("Perp-Neg", "Perp-Neg", perp_neg, (0.5, 1.0, 2.0), 1.0, "guided", PLAIN_ANCESTRAL, ANCESTRAL),
 )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 COLOURS = {
     "none": "#222222", "VSF": "#d1495b", "NAG": "#2e6fb7", "NASA": "#3a8f4a", "flip": "#9a7b4f", "NegPip": "#8e5bb5",
     "CFG, few steps": "#e08a1e", "guided, none": "#999999", "guided, CFG": "#1b9e9e",
+    "guided, ancestral": "#bbbbbb", "static": "#6a7fdb", "DNG": "#c2185b", "SLD": "#7cb342", "Perp-Neg": "#ffb300",
 }  # fmt: skip
 SPARE = "#555555"
 WIDTH, HEIGHT, PANEL, LEFT, TOP = 980, 470, 400, 62, 34
@@ -18,7 +19,7 @@ DASHES = ("", "6 4", "2 3")
 
 def write_plot(runs: Sequence[dict[str, Any]], path: Path) -> None:
     """Write both panels and a legend; every curve starts at "none"."""
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT + 60}" font-family="sans-serif" font-size="12">']
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT + 100}" font-family="sans-serif" font-size="12">']
     parts += ['<rect width="100%" height="100%" fill="white"/>']
     lowest = min(0.5, min(run["positive"] for run in runs) // 0.1 / 10)
     parts += _panel(runs, LEFT, "positive", (lowest, 1.0), "positive score")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import comfy.sample
+import comfy.samplers
 import nodes as host_nodes
 import torch
 from torch import Tensor
@@ -49,8 +50,11 @@ class World:
         """Sample latents as the KSampler node does, every picture with its own prompts and noise [N, 16, 8, 8]."""
         run = method.build(self.model(method.variant), texts, strength)
         steps, latent = STEPS[method.variant], torch.zeros_like(noise)
-        return comfy.sample.sample(
-            run.model, noise, steps, run.cfg, "euler", "simple", run.positive, run.negative, latent, disable_pbar=True, seed=0
+        sigmas = comfy.samplers.calculate_sigmas(run.model.get_model_object("model_sampling"), "simple", steps)
+        extra = {"noise_sampler": fresh_noise(noise)} if method.sampler != "euler" else {}
+        sampler = comfy.samplers.ksampler(method.sampler, extra)
+        return comfy.sample.sample_custom(
+            run.model, noise, run.cfg, sampler, sigmas, run.positive, run.negative, latent, disable_pbar=True, seed=0
         )
 
     @torch.inference_mode()
@@ -74,6 +78,16 @@ def noise(number: int) -> Tensor:
     """Draw a picture's noise from its number as the host does, [1, 16, 8, 8]."""
     side = PICTURE // DOWNSCALE
     return comfy.sample.prepare_noise(torch.zeros(1, CHANNELS, side, side), number)
+
+
+def fresh_noise(first: Tensor) -> Callable[..., Tensor]:
+    """Give noise for every step, of each picture by itself: made from the noise that it starts with, wherever it stands in a batch."""
+    generators = [torch.Generator().manual_seed(int(row.flatten()[:1].view(torch.int32).item())) for row in first]
+
+    def draw(sigma: Tensor, *_: Any) -> Tensor:
+        return torch.stack([torch.randn(first.shape[1:], generator=generator) for generator in generators]).to(sigma.device)
+
+    return draw
 
 
 def _load_judge(folder: Path | None) -> Judge:

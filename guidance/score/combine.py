@@ -5,14 +5,14 @@ Linear in the predictions, so that it is the same for noise, velocity, score and
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from .point import Moment, Outcome, Point
-from .posterior import Bounds, evidence, noisiness, odds, offset_share
+from .posterior import Bounds, evidence, noisiness, odds, offset_course
 
 Reference = Literal["positive", "empty"]
 # Numbers of a picture by which noise can be told from a direction.
@@ -20,7 +20,7 @@ ENOUGH = 64
 
 
 def away(moment: Moment, reference: Reference, strength: Tensor) -> Tensor:
-    """Give what static and dynamic guidance add: -strength * (D_- - D_ref), strength float32 [B]."""
+    """Give what static and dynamic guidance add: -strength * (D_- - D_ref), strength [B]."""
     return -moment.point.spread(strength) * (moment.negative - moment.reference(reference))
 
 
@@ -41,15 +41,15 @@ class NegativeGuidance:
     def needs_empty(self) -> bool:
         return self.reference == "empty"
 
-    def step(self, moment: Moment, memory: object, total: float) -> Outcome:
+    def step(self, moment: Moment, memory: object) -> Outcome:
         """Guide one evaluation."""
-        strength = torch.full_like(moment.point.noise, self.negative_scale)
+        strength = moment.point.each(self.negative_scale)
         return Outcome(away(moment, self.reference, strength), None, {"strength": strength})
 
 
 @dataclass(frozen=True)
 class Tracked:
-    """Hold what the posterior's next step needs: the point, the plain predictions there, and the posterior that held there."""
+    """Hold what the posterior's next step needs: the point, the predictions there, and the posterior that held there."""
 
     point: Point
     reference: Tensor
@@ -62,7 +62,7 @@ class Tracked:
 class DynamicNegativeGuidance:
     """DNG: strength = scale * p / (1 - p), with the posterior p of the negative tracked along the run (equations 10 and 12, algorithm 2).
 
-    log p <- clamp(log p + temperature * evidence + offset * share / total): the offset is what a whole run adds, in nats.
+    log p <- clamp(log p + temperature * evidence + offset * (share of its course)): the offset is what a whole run adds, in nats.
     """
 
     scale: float
@@ -83,28 +83,26 @@ class DynamicNegativeGuidance:
     def needs_empty(self) -> bool:
         return self.reference == "empty"
 
-    def step(self, moment: Moment, memory: object, total: float) -> Outcome:
-        """Guide one evaluation with the posterior that its own place gives; `total`: total_share of the run's schedule."""
-        before = memory if isinstance(memory, Tracked) else None
-        log_posterior, numbers = self._posterior(moment, before, total)
+    def step(self, moment: Moment, memory: object) -> Outcome:
+        """Guide one evaluation with the posterior that its own place gives."""
+        before = memory if isinstance(memory, Tracked) and memory.point.x.shape == moment.point.x.shape else None
+        log_posterior, numbers = self._posterior(moment, before)
         strength = self.scale * odds(log_posterior)
-        reference = moment.reference(self.reference)
         numbers |= {"posterior": log_posterior.exp(), "strength": strength}
         change = away(moment, self.reference, strength)
-        kept = Tracked(moment.point, reference, moment.negative, moment.guided + change, log_posterior)
+        kept = Tracked(moment.point, moment.reference(self.reference), moment.negative, moment.guided + change, log_posterior)
         return Outcome(change, kept, numbers)
 
-    def _posterior(self, moment: Moment, before: Tracked | None, total: float) -> tuple[Tensor, dict[str, Tensor]]:
+    def _posterior(self, moment: Moment, before: Tracked | None) -> tuple[Tensor, dict[str, Tensor]]:
         bounds, now = Bounds(self.min_posterior, self.max_posterior), moment.point
-        start = bounds.clamp(torch.full_like(now.noise, self.prior).log())
         if before is None or before.point.below(now):
             # Noise that was added again hides what was known.
-            return start, {}
+            return bounds.clamp(now.each(math.log(self.prior))), {}
         if not now.below(before.point):
             return before.log_posterior, {}
         found = evidence(before.point, now, before.reference, before.negative, moment.weight)
-        rise = self.offset * offset_share(before.point, now) / total if self.offset and total else 0.0
         numbers = {"evidence": found}
         if now.x[0].numel() >= ENOUGH:
-            numbers["noisiness"] = noisiness(before.point, now, before.guided)
+            numbers["noisiness"] = noisiness(before.point, now, before.guided, moment.weight)
+        rise = self.offset * (offset_course(now.sigma) - offset_course(before.point.sigma))
         return bounds.clamp(before.log_posterior + self.temperature * found + rise), numbers

@@ -31,9 +31,9 @@ class PerpendicularGuidance:
     def neutral(self) -> bool:
         return self.negative_scale == 0
 
-    def step(self, moment: Moment, memory: object, total: float) -> Outcome:
+    def step(self, moment: Moment, memory: object) -> Outcome:
         """Guide one evaluation."""
         assert moment.empty is not None
         across = perpendicular(moment.negative - moment.empty, moment.positive - moment.empty)
-        strength = torch.full_like(moment.point.noise, moment.cfg * self.negative_scale)
+        strength = moment.point.each(moment.cfg * self.negative_scale)
         return Outcome(-moment.point.spread(strength) * across, None, {"strength": strength})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -9,29 +10,31 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Level:
-    """Hold how noisy a picture x = signal * x0 + noise * eps is, [B] each.
+class Point:
+    """Hold a noisy picture x = signal * x0 + noise * eps, [B, ...]; all pictures of a batch are equally noisy.
 
-    EPS and v models: 1 and sigma; flow models at time t: 1 - t and c t. The formulas here are written in sigma = noise / signal, the noise level
-    of x / signal; it is infinite for the pure noise that flow models start from.
+    EPS and v models: signal 1 and noise sigma; flow models at time t: 1 - t and c t. The formulas here are written in sigma = noise / signal, the noise
+    level of x / signal; it is infinite for the pure noise that flow models start from.
     """
 
-    signal: Tensor
-    noise: Tensor
-
-    def below(self, other: Level) -> bool:
-        """Tell whether there is less noise here, by more than rounding; all samples of a batch share it."""
-        return bool(self.noise[0] * other.signal[0] < other.noise[0] * self.signal[0] * (1 - 1e-6))
-
-
-@dataclass(frozen=True)
-class Point(Level):
-    """Hold a noisy picture and how noisy it is; x: [B, ...]."""
-
+    signal: float
+    noise: float
     x: Tensor
 
+    @property
+    def sigma(self) -> float:
+        return self.noise / self.signal if self.signal > 0 else math.inf
+
+    def below(self, other: Point) -> bool:
+        """Tell whether there is less noise here, by more than rounding."""
+        return self.noise * other.signal < other.noise * self.signal * (1 - 1e-6)
+
+    def each(self, value: float) -> Tensor:
+        """Give every picture the same number: [B]."""
+        return torch.full((self.x.shape[0],), value, device=self.x.device, dtype=precise(self.x[:0]).dtype)
+
     def spread(self, value: Tensor) -> Tensor:
-        """Shape one number per sample, [B], so that it multiplies x."""
+        """Shape one number per picture, [B], so that it multiplies x."""
         return value.view(-1, *[1] * (self.x.ndim - 1))
 
 

@@ -35,22 +35,20 @@ class SafeLatentDiffusion:
         # The released code: below 1 it is off.
         return self.guidance_scale < 1
 
-    def step(self, moment: Moment, memory: object, total: float) -> Outcome:
+    def step(self, moment: Moment, memory: object) -> Outcome:
         """Guide one evaluation; the momentum grows during the warm-up too."""
         assert moment.empty is not None
         point = moment.point
-        per_sigma = point.spread(point.signal / point.noise)
+        per_sigma = point.signal / point.noise
         negative = precise(moment.negative)
         difference = (negative - precise(moment.positive)) * per_sigma
         mask = (self.guidance_scale * difference.abs()).clamp_max(1).masked_fill(difference >= self.threshold, 0)
         direction = mask * (precise(moment.empty) - negative) * per_sigma
-        if isinstance(memory, Tensor) and self.momentum_scale:
-            direction = direction + self.momentum_scale * memory
-        before = memory if isinstance(memory, Tensor) else torch.zeros_like(direction)
+        before = memory if isinstance(memory, Tensor) and memory.shape == direction.shape else torch.zeros_like(direction)
+        direction = direction + self.momentum_scale * before
         momentum = self.momentum_beta * before + (1 - self.momentum_beta) * direction
         numbers = {"strength": moment.cfg * mask.flatten(1).mean(1)}
         if moment.progress < self.warmup_steps / STEPS:
             return Outcome(torch.zeros_like(direction), momentum, {"strength": torch.zeros_like(numbers["strength"])})
         # Pure noise of flow models has no sigma; there the direction is 0.
-        sigma = point.spread(point.noise / point.signal.clamp_min(1e-6))
-        return Outcome(moment.cfg * direction * sigma, momentum, numbers)
+        return Outcome(moment.cfg * direction * min(point.sigma, 1e6), momentum, numbers)

@@ -10,7 +10,9 @@ import comfy.model_management
 import pytest
 import torch
 from avert.guidance.attention.mechanism import NegativeAway, NormalizedGuidance, ValueSignFlip
+from avert.guidance.score.combine import DynamicNegativeGuidance
 from avert.host.encode import encode_negative
+from avert.host.guide import guide_score
 from avert.host.install import last_report
 from avert.host.negative import Negative
 
@@ -28,10 +30,11 @@ from guided_runs import (
     run_with_spy,
     with_override,
 )
-from tiny import FACTORIES, cfg_guider, guider_sample, sample
+from tiny import FACTORIES, cfg_guider, conditioning, guider_sample, sample
 from tiny_clip import tiny_clip
 
 FAMILIES = tuple(FACTORIES)
+DNG = DynamicNegativeGuidance(4.0, 0.3, 1e-4, 0.0, 1e-6, 0.9)
 FOUR = ("sd3", "flux", "wan", "sd15")
 STRENGTHS = {
     "VSF scale 0": ValueSignFlip(0.0, -0.6),
@@ -42,7 +45,20 @@ STRENGTHS = {
     "NASA scale 0": NegativeAway(0.0),
 }
 # Classes that live for one run or one evaluation.
-OF_A_RUN = {"Run", "Forward", "Plan", "Call", "Recorder", "Evaluation", "ReadyTask", "ReadyPrompt"}
+OF_A_RUN = {
+    "Run",
+    "Forward",
+    "Plan",
+    "Call",
+    "Recorder",
+    "Evaluation",
+    "ReadyTask",
+    "ReadyPrompt",
+    "ScoreRun",
+    "Tracker",
+    "Evaluated",
+    "Guided",
+}
 WINDOWS = {"start is end": (0.5, 0.5), "at the start": (0.0, 0.0), "at the end": (1.0, 1.0)}
 
 
@@ -110,6 +126,11 @@ def test_guidance_costs_no_call(family: str) -> None:
     assert [rows for rows, _ in calls] == [rows for rows, _ in plain]
 
 
+def scored(patched: Any, family: str) -> Any:
+    """Guide in the space of scores too."""
+    return guide_score(patched, DNG, conditioning(family, 9, 7), (0.0, 1.0))
+
+
 def finish(base: Any, patched: Any, trouble: Trouble, run: Callable[..., Any]) -> None:
     run(patched, seed=5)
 
@@ -142,7 +163,7 @@ def out_of_memory(base: Any, patched: Any, trouble: Trouble, run: Callable[..., 
 def test_models_and_guiders_are_as_before(family: str, cfg: float, event: Callable[..., None]) -> None:
     trouble = Trouble()
     base = with_override(model(family), trouble)
-    patched = guided(guided(base, avoid(family)), avoid(family, 5, 4), MECHANISMS["nag"], (0.0, 0.9))
+    patched = scored(guided(guided(base, avoid(family)), avoid(family, 5, 4), MECHANISMS["nag"], (0.0, 0.9)), family)
     sides = prompts(family)
     guiders = {id(m): cfg_guider(m, *sides, cfg) for m in (base, patched)}
 
@@ -181,7 +202,7 @@ def test_cached_guider_runs_again(family: str) -> None:
 def test_nothing_of_a_run_is_retained(event: Callable[..., None]) -> None:
     trouble = Trouble()
     base = with_override(model("sd15"), trouble)
-    patched = guided(base, avoid("sd15"))
+    patched = scored(guided(base, avoid("sd15")), "sd15")
 
     def run(patcher: Any, **options: Any) -> None:
         sample(patcher, *prompts("sd15"), 3.0, steps=2, **options)
@@ -195,7 +216,7 @@ def test_nothing_of_a_run_is_retained(event: Callable[..., None]) -> None:
 
 
 def test_a_finished_run_is_freed_at_once() -> None:
-    patched = guided(model("sd15"), avoid("sd15"))
+    patched = scored(guided(model("sd15"), avoid("sd15")), "sd15")
     gc.collect()
     gc.disable()
     try:

@@ -17,7 +17,10 @@ from tiers import ROOT
 from tiny import latent
 from tiny_clip import tiny_clip
 
-IDS = {"AvertVSF", "AvertNAG", "AvertNASA", "AvertNegativePrompt", "AvertAmplify", "AvertReport", "AvertDemoModel"}
+IDS = {
+    "AvertVSF", "AvertNAG", "AvertNASA", "AvertNegativeGuidance", "AvertDNG", "AvertSLD", "AvertPerpNeg", "AvertNegativePrompt", "AvertAmplify",
+    "AvertReport", "AvertDemoModel",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

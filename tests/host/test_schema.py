@@ -26,6 +26,16 @@ CONTRACT: dict[str, dict[str, Any]] = {
         "model": None, "negative": None, "nag_scale": 5.0, "nag_tau": 2.5, "nag_alpha": 0.25, "start_percent": 0.0, "end_percent": 1.0, "blocks": "",
     },
     "AvertNASA": {"model": None, "negative": None, "scale": 0.15, "start_percent": 0.0, "end_percent": 1.0, "blocks": ""},
+    "AvertNegativeGuidance": {"model": None, "negative": None, "negative_scale": 2.0, "reference": "empty", "start_percent": 0.0, "end_percent": 1.0},
+    "AvertDNG": {
+        "model": None, "negative": None, "scale": 20.0, "prior": 0.01, "temperature": 0.2, "offset": 3.0, "min_posterior": 0.000001,
+        "max_posterior": 0.8, "reference": "positive", "start_percent": 0.0, "end_percent": 1.0, "preset": "custom",
+    },
+    "AvertSLD": {
+        "model": None, "negative": None, "guidance_scale": 1000.0, "warmup_steps": 10.0, "threshold": 0.01, "momentum_scale": 0.3, "momentum_beta": 0.4,
+        "start_percent": 0.0, "end_percent": 1.0, "preset": "custom",
+    },
+    "AvertPerpNeg": {"model": None, "negative": None, "negative_scale": 1.0, "start_percent": 0.0, "end_percent": 1.0},
     "AvertNegativePrompt": {"clip": None, "text": None},
     "AvertAmplify": {"conditioning": None, "empty": None, "amount": 8.0},
     "AvertReport": {"model": None, "latent": None},
@@ -35,12 +45,16 @@ OUTPUTS = {
     "AvertVSF": ["MODEL"],
     "AvertNAG": ["MODEL"],
     "AvertNASA": ["MODEL"],
+    "AvertNegativeGuidance": ["MODEL"],
+    "AvertDNG": ["MODEL"],
+    "AvertSLD": ["MODEL"],
+    "AvertPerpNeg": ["MODEL"],
     "AvertNegativePrompt": ["AVERT_NEGATIVE"],
     "AvertAmplify": ["CONDITIONING,AVERT_NEGATIVE"],
     "AvertReport": ["LATENT", "IMAGE", "IMAGE", "STRING", "STRING"],
     "AvertDemoModel": ["MODEL", "CLIP", "VAE"],
 }
-OPTIONAL = {"negative", "start_percent", "end_percent", "blocks", "layout"}
+OPTIONAL = {"negative", "start_percent", "end_percent", "blocks", "layout", "reference", "preset"}
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +118,38 @@ def test_nodes_guide_by_their_defaults(nodes: dict[str, Any], name: str) -> None
     for avoid in (negative, stronger, conditioning("flux", 5), None):
         (patched,) = nodes[name].execute(model, negative=avoid, **numbers).args
         assert (sample(patched, positive, conditioning("flux", 9, 2)) - plain).norm() > 1e-3 * plain.norm()
+
+
+@pytest.mark.parametrize("name", ["AvertNegativeGuidance", "AvertDNG", "AvertSLD", "AvertPerpNeg"])
+def test_nodes_on_predictions_guide_by_their_defaults(nodes: dict[str, Any], name: str) -> None:
+    model, clip = FACTORIES["sd15"](), tiny_clip("sd15")
+    positive, empty = encode(clip, "a face"), encode(clip, "")
+    (negative,) = nodes["AvertNegativePrompt"].execute(clip, "glasses").args
+    numbers = {key: value for key, value in CONTRACT[name].items() if isinstance(value, float) and key not in OPTIONAL}
+    plain = sample(model, positive, empty, 3.0)
+    found = [
+        sample(nodes[name].execute(model, negative=avoid, **numbers).args[0], positive, empty, 3.0)
+        for avoid in (negative, encode(clip, "glasses"))
+    ]
+    assert (found[0] - plain).norm() > 1e-4 * plain.norm()
+    # Outside the attention a negative is encoded as the model was trained: with its padding.
+    assert torch.equal(*found)
+
+
+@pytest.mark.parametrize(("name", "preset"), [("AvertDNG", "SD2 dinner table"), ("AvertSLD", "strong")])
+def test_presets_take_the_place_of_the_numbers(nodes: dict[str, Any], name: str, preset: str) -> None:
+    from avert.guidance.score import presets
+
+    model, positive, avoid = FACTORIES["sd15"](), conditioning("sd15", 9, 1), conditioning("sd15", 5, 2)
+    numbers = {key: value for key, value in CONTRACT[name].items() if isinstance(value, float) and key not in OPTIONAL}
+    own = numbers | {"AvertDNG": presets.DNG, "AvertSLD": presets.SLD}[name][preset]
+    pictures = [
+        sample(nodes[name].execute(model, negative=avoid, **values).args[0], positive, positive, 3.0)
+        for values in ({**numbers, "preset": preset}, own, numbers)
+    ]
+    assert torch.equal(pictures[0], pictures[1]) and not torch.equal(pictures[0], pictures[2])
+    with pytest.raises(ValueError, match="There is no preset"):
+        nodes[name].execute(model, negative=avoid, **numbers, preset="none such")
 
 
 def test_report_node(nodes: dict[str, Any]) -> None:

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 from avert.guidance.score.combine import DynamicNegativeGuidance, Tracked
-from avert.guidance.score.point import Level, Moment, Point
-from avert.guidance.score.posterior import Bounds, evidence, noisiness, odds, offset_share, total_share
+from avert.guidance.score.point import Moment, Point
+from avert.guidance.score.posterior import Bounds, evidence, noisiness, odds, offset_course, paper_offset
 
 from reference.mixture import WORLD, Mixture, levels
 from tensors import normal
@@ -18,8 +18,7 @@ SHAPE = (3, 4, 5, 6)
 
 
 def ve(x, sigma):
-    batch = torch.full((x.shape[0],), float(sigma), dtype=x.dtype)
-    return Point(torch.ones_like(batch), batch, x)
+    return Point(1.0, float(sigma), x)
 
 
 def scaled(point: Point, signal: float) -> Point:
@@ -29,7 +28,7 @@ def scaled(point: Point, signal: float) -> Point:
 
 def step(before: Point, sigma: float, denoised, noise):
     """Take an ancestral step, written from the DDPM posterior's mean and variance."""
-    now = float(before.noise[0])
+    now = before.noise
     mean = denoised + (sigma / now) ** 2 * (before.x - denoised)
     return ve(mean + math.sqrt(sigma**2 * (now**2 - sigma**2) / now**2) * noise, sigma)
 
@@ -69,8 +68,7 @@ def test_the_first_step_of_a_flow_model_starts_without_signal(one_step):
     """As the limit of ever more noise."""
     _, now, reference, negative = one_step
     noise = normal(*SHAPE, seed=5, dtype=torch.float64)
-    one = torch.ones(SHAPE[0], dtype=torch.float64)
-    pure, nearly = Point(0 * one, one, noise), Point(1e-7 * one, one, noise)
+    pure, nearly = Point(0.0, 1.0, noise), Point(1e-7, 1.0, noise)
     found = evidence(pure, now, reference, negative)
     assert torch.isfinite(found).all()
     torch.testing.assert_close(found, evidence(nearly, now, reference, negative), rtol=1e-5, atol=1e-5)
@@ -87,7 +85,7 @@ def test_masked_elements_do_not_count(one_step):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 def test_half_precision_predictions(one_step, dtype):
     before, now, reference, negative = one_step
-    points = [Point(p.signal.float(), p.noise.float(), p.x.to(dtype)) for p in (before, now)]
+    points = [Point(p.signal, p.noise, p.x.to(dtype)) for p in (before, now)]
     found = evidence(*points, reference.to(dtype), negative.to(dtype))
     assert found.dtype == torch.float32
     wide = [Point(p.signal, p.noise, p.x.double()) for p in points]
@@ -118,38 +116,41 @@ def test_bounds():
 
 
 @pytest.mark.parametrize("steps", [4, 20, 137])
-@pytest.mark.parametrize("flow", [False, True])
-def test_an_offset_is_what_a_whole_run_adds(steps, flow):
-    """Whatever the number of steps, and however the model scales its pictures."""
-    if flow:
-        times = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
-        schedule = [Level(1 - t[None], t[None]) for t in times]
-    else:
-        schedule = [Level(torch.ones(1, dtype=torch.float64), torch.tensor([sigma], dtype=torch.float64)) for sigma in levels(steps)]
-    total = total_share(schedule)
+@pytest.mark.parametrize("kind", ["even in the logarithm", "late", "flow"])
+def test_an_offset_is_what_a_whole_run_adds(steps, kind):
+    """Whatever the scheduler and the number of steps, and however the model scales its pictures; and the same at the same place."""
     settings = DynamicNegativeGuidance(1.0, 0.01, 1.0, 2.5, 1e-9, 0.99)
+    sigmas = {"late": [80.0, *levels(steps, 0.5)[:-1]]}.get(kind, levels(steps, lowest=0.01)[:-1])
     memory, same = None, torch.ones(1, 1, dtype=torch.float64)
-    for level in schedule[:-1]:
+    for sigma in [*sigmas, 0.3, 0.01] if kind == "late" else sigmas:
+        point = Point(1 / (1 + sigma), sigma / (1 + sigma), same) if kind == "flow" else ve(same, sigma)
+        if memory is not None and not point.below(memory.point):
+            continue
         # Both predictions alike: nothing but the offset moves the posterior.
-        memory = settings.step(moment(Point(level.signal, level.noise, same), same, same), memory, total).memory
-    assert memory.log_posterior.item() == pytest.approx(math.log(0.01) + 2.5)
+        memory = settings.step(moment(point, same, same), memory).memory
+        assert memory.log_posterior.item() == pytest.approx(math.log(0.01) + 2.5 * offset_course(sigma), rel=1e-5)
+    assert memory.log_posterior.item() == pytest.approx(math.log(0.01) + 2.5, rel=1e-5)
 
 
-def test_offset_share_is_the_papers():
-    """delta / (2 beta~_t) of algorithm 2, with beta~_t = (1 - abar_s) / (1 - abar_t) (1 - abar_t / abar_s) written from DDPM."""
-    kept_t, kept_s = 0.3, 0.42
-    small = (1 - kept_s) / (1 - kept_t) * (1 - kept_t / kept_s)
-    at = [Level(torch.tensor([kept**0.5]), torch.tensor([(1 - kept) ** 0.5])) for kept in (kept_t, kept_s)]
-    assert offset_share(*at).item() == pytest.approx(1 / (2 * small), rel=1e-5)
+def test_the_offset_takes_the_papers_course():
+    """delta / (2 beta~_t) of algorithm 2 over 50 steps of Stable Diffusion's schedule, written from DDPM's own quantities."""
+    kept = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, 0)
+    times = [20 * i + 1 for i in reversed(range(50))]
+    gained = 0.0
+    for t, s in zip(times, times[1:], strict=False):
+        gained += 0.004 / (2 * (1 - kept[s]) / (1 - kept[t]) * (1 - kept[t] / kept[s])).item()
+        sigma = ((1 - kept[s]) / kept[s]).sqrt().item()
+        assert paper_offset(0.004) * offset_course(sigma) == pytest.approx(gained, rel=1e-6)
+    assert paper_offset(0.004) == pytest.approx(gained) == pytest.approx(3.07, abs=0.01)
+    assert offset_course(math.inf) == 0 and offset_course(0.0) == 1
 
 
 def track(settings, world: Mixture, unwanted: Mixture, x, schedule, seed=0):
     """Run the ancestral sampler on an exact mixture; x [B, 1]."""
     generator = torch.Generator().manual_seed(seed)
-    total = total_share([ve(x[:1], sigma) for sigma in schedule])
     memory, point = None, ve(x, schedule[0])
     for sigma, following in zip(schedule, schedule[1:], strict=False):
-        outcome = settings.step(moment(point, world.denoised(point.x, sigma), unwanted.denoised(point.x, sigma)), memory, total)
+        outcome = settings.step(moment(point, world.denoised(point.x, sigma), unwanted.denoised(point.x, sigma)), memory)
         memory, denoised = outcome.memory, world.denoised(point.x, sigma) + outcome.change
         if not following:
             return denoised, memory
@@ -185,29 +186,29 @@ def test_the_unwanted_mode_goes_and_the_others_keep_their_shares():
 def test_each_sample_has_a_posterior_of_its_own():
     x, schedule = start(8), levels(12)
     x2, sigma = x + 0.1, schedule[0]
-    together, memory = DNG.step(moment(ve(x, sigma), x, -x), None, 0.0), None
-    together = DNG.step(moment(ve(x2, schedule[1]), x2, -x2), together.memory, 0.0)
+    together = DNG.step(moment(ve(x, sigma), x, -x), None)
+    together = DNG.step(moment(ve(x2, schedule[1]), x2, -x2), together.memory)
     for row in range(8):
         part = slice(row, row + 1)
-        memory = DNG.step(moment(ve(x[part], sigma), x[part], -x[part]), None, 0.0).memory
-        alone = DNG.step(moment(ve(x2[part], schedule[1]), x2[part], -x2[part]), memory, 0.0)
+        memory = DNG.step(moment(ve(x[part], sigma), x[part], -x[part]), None).memory
+        alone = DNG.step(moment(ve(x2[part], schedule[1]), x2[part], -x2[part]), memory)
         torch.testing.assert_close(alone.change, together.change[part])
         torch.testing.assert_close(alone.numbers["posterior"], together.numbers["posterior"][part])
 
 
 def test_the_first_evaluation_has_the_prior():
     x = start(3)
-    outcome = DNG.step(moment(ve(x, 5.0), x, -x), None, 0.0)
+    outcome = DNG.step(moment(ve(x, 5.0), x, -x), None)
     torch.testing.assert_close(outcome.numbers["posterior"], torch.full((3,), 0.3, dtype=torch.float64))
-    torch.testing.assert_close(outcome.change, -0.3 / 0.7 * (-2 * x))
+    torch.testing.assert_close(outcome.change, -0.3 / 0.7 * (-2 * x), rtol=1e-6, atol=1e-5)
 
 
 def test_a_repeated_noise_level_changes_nothing_and_a_higher_one_starts_again():
     x = start(3)
     known = Tracked(ve(x, 5.0), x, -x, x, torch.full((3,), math.log(0.7), dtype=torch.float64))
-    again = DNG.step(moment(ve(x + 1, 5.0), x, -x), known, 0.0)
+    again = DNG.step(moment(ve(x + 1, 5.0), x, -x), known)
     torch.testing.assert_close(again.numbers["posterior"], torch.full((3,), 0.7, dtype=torch.float64))
-    restarted = DNG.step(moment(ve(x + 1, 9.0), x, -x), known, 0.0)
+    restarted = DNG.step(moment(ve(x + 1, 9.0), x, -x), known)
     torch.testing.assert_close(restarted.numbers["posterior"], torch.full((3,), 0.3, dtype=torch.float64))
 
 
@@ -216,7 +217,7 @@ def test_the_posterior_stays_in_its_bounds(extreme):
     x = start(3)
     known = Tracked(ve(x, 5.0), x, x, x, torch.full((3,), math.log(0.7), dtype=torch.float64))
     settings = DynamicNegativeGuidance(27.0, 0.3, 1.0, extreme if math.isfinite(extreme) else 1e30, 1e-6, 0.99)
-    found = settings.step(moment(ve(x, 4.0), x, x), known, 1.0)
+    found = settings.step(moment(ve(x, 4.0), x, x), known)
     assert ((found.numbers["posterior"] >= 1e-6 * 0.999) & (found.numbers["posterior"] <= 0.991)).all()
     assert torch.isfinite(found.change).all()
 
@@ -225,6 +226,10 @@ def test_noisiness_tells_ancestral_from_deterministic_steps():
     x, denoised = normal(3, 16, 32, 32, scale=5.0), normal(3, 16, 32, 32, seed=1)
     before = ve(x, 5.0)
     noisy = step(before, 3.0, denoised, normal(3, 16, 32, 32, seed=2))
-    torch.testing.assert_close(noisiness(before, noisy, denoised), torch.ones(3), atol=0.05, rtol=0)
+    torch.testing.assert_close(noisiness(before, noisy, denoised), torch.ones(3, dtype=torch.float64), atol=0.05, rtol=0)
+    half = torch.zeros(1, 1, 32, 32, dtype=torch.float64)
+    half[..., :3] = 1
+    mixed = ve(torch.where(half > 0, noisy.x, x), 3.0)
+    torch.testing.assert_close(noisiness(before, mixed, denoised, half), torch.ones(3, dtype=torch.float64), atol=0.15, rtol=0)
     euler = ve(denoised + 3.0 / 5.0 * (x - denoised), 3.0)
     assert (noisiness(before, euler, denoised) < 1e-3).all()

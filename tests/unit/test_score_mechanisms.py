@@ -21,19 +21,18 @@ def predictions(seed=0):
 
 def at(signal=1.0, seed=0, cfg=CFG, progress=1.0, sigma=SIGMA) -> Moment:
     x, positive, negative, empty = predictions(seed)
-    one = torch.ones(SHAPE[0], dtype=torch.float64)
-    point = Point(signal * one, signal * sigma * one, signal * x)
+    point = Point(signal, signal * sigma, signal * x)
     return Moment(point, empty + cfg * (positive - empty), positive, negative, empty, cfg, progress)
 
 
 def eps(moment: Moment, denoised):
-    return (moment.point.x / moment.point.signal[0] - denoised) / SIGMA
+    return (moment.point.x / moment.point.signal - denoised) / SIGMA
 
 
 def test_static_guidance_in_noise_predictions():
     moment = at()
     for reference in ("positive", "empty"):
-        change = NegativeGuidance(1.7, reference).step(moment, None, 0.0).change
+        change = NegativeGuidance(1.7, reference).step(moment, None).change
         noise = eps(moment, moment.guided) - 1.7 * (eps(moment, moment.negative) - eps(moment, moment.reference(reference)))
         torch.testing.assert_close(moment.guided + change, moment.point.x - SIGMA * noise)
 
@@ -50,7 +49,7 @@ def released_sld(settings, moments):
         momentum = settings.momentum_beta * momentum + (1 - settings.momentum_beta) * safe
         if moment.progress * 50 >= settings.warmup_steps:
             guidance = guidance - safe
-        results.append(moment.point.x / moment.point.signal[0] - SIGMA * (empty + moment.cfg * guidance))
+        results.append(moment.point.x / moment.point.signal - SIGMA * (empty + moment.cfg * guidance))
     return results
 
 
@@ -60,22 +59,22 @@ def test_safe_latent_diffusion_is_the_released_one(settings, signal):
     moments = [at(signal, seed=4 * i, progress=i / 10) for i in range(6)]
     memory = None
     for moment, expected in zip(moments, released_sld(settings, moments), strict=True):
-        outcome = settings.step(moment, memory, 0.0)
+        outcome = settings.step(moment, memory)
         memory = outcome.memory
         torch.testing.assert_close(moment.guided + outcome.change, expected)
 
 
 def test_sld_without_threshold_is_static_guidance():
     settings, moment = SafeLatentDiffusion(1e9, 0, 1e9, 0.0, 0.0), at()
-    expected = NegativeGuidance(CFG, "empty").step(moment, None, 0.0).change
-    torch.testing.assert_close(settings.step(moment, None, 0.0).change, expected)
+    expected = NegativeGuidance(CFG, "empty").step(moment, None).change
+    torch.testing.assert_close(settings.step(moment, None).change, expected)
 
 
 def test_sld_at_pure_noise_is_finite():
     moment = at()
-    point = Point(0 * moment.point.signal, moment.point.noise, moment.point.x)
+    point = Point(0.0, 1.0, moment.point.x)
     pure = Moment(point, moment.guided, moment.positive, moment.negative, moment.empty, CFG, 1.0)
-    outcome = MEDIUM.step(pure, None, 0.0)
+    outcome = MEDIUM.step(pure, None)
     assert torch.isfinite(outcome.change).all() and (outcome.change == 0).all()
 
 
@@ -92,7 +91,7 @@ def test_perpendicular():
 def test_perp_neg():
     """D = D_0 + cfg (pos - w perp), each sample for itself."""
     moment = at()
-    change = PerpendicularGuidance(0.8).step(moment, None, 0.0).change
+    change = PerpendicularGuidance(0.8).step(moment, None).change
     for row in range(SHAPE[0]):
         positive, negative = (value[row] - moment.empty[row] for value in (moment.positive, moment.negative))
         across = negative - (negative * positive).sum() / positive.square().sum() * positive
@@ -111,17 +110,17 @@ def test_perp_neg():
 )
 def test_each_sample_is_guided_for_itself(settings):
     first, second = at(seed=0, sigma=3.0), at(seed=9)
-    memory = settings.step(first, None, 1.0).memory
-    together = settings.step(second, memory, 1.0)
+    memory = settings.step(first, None).memory
+    together = settings.step(second, memory)
 
     def row(moment, i):
         part = slice(i, i + 1)
-        point = Point(*(value[part] for value in (moment.point.signal, moment.point.noise, moment.point.x)))
+        point = Point(moment.point.signal, moment.point.noise, moment.point.x[part])
         values = (value[part] for value in (moment.guided, moment.positive, moment.negative, moment.empty))
         return Moment(point, *values, moment.cfg, moment.progress)
 
     for i in range(SHAPE[0]):
-        alone = settings.step(row(second, i), settings.step(row(first, i), None, 1.0).memory, 1.0)
+        alone = settings.step(row(second, i), settings.step(row(first, i), None).memory)
         torch.testing.assert_close(alone.change, together.change[i : i + 1])
 
 

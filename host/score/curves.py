@@ -1,0 +1,56 @@
+"""What score mechanisms did in each solver step, for the report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from ..task import Task
+from .avoided import Avoided
+
+# Below it a step is taken to add no noise: 1 is an ancestral sampler's, 0 a deterministic one's.
+NOISY = 0.25
+NO_NOISE = (
+    "DNG: this sampler adds no noise, so the posterior is not a probability here, only a measure of how far the negative's prediction is from the "
+    "reference. Use euler_ancestral, dpmpp_sde or another sampler with noise, or read the node's help on what to set."
+)
+NOT_ASKED = "{name} did nothing: no prediction of this run lies in its window or in the negative's, or the guider does not let nodes change its predictions."
+NO_STEPS = "{name}: this sampler does not say when a step begins, so that nothing was remembered from one prediction to the next."
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Hold the steps of one negative of one node: step, noise level, numbers [B] on the device."""
+
+    task: Task
+    negative: Avoided | None
+    steps: list[tuple[int, float, dict[str, Tensor]]]
+    evaluations: int
+
+
+def as_record(curve: Curve) -> dict[str, Any]:
+    """Read a curve back from the device: a list per step, with a number for each picture of the batch."""
+    steps = [
+        {"step": step, "sigma": sigma} | {name: value.float().cpu().tolist() for name, value in numbers.items()}
+        for step, sigma, numbers in curve.steps
+    ]
+    return {
+        "mechanism": curve.task.mechanism.name,
+        "negative": curve.negative.text if curve.negative else "",
+        "evaluations": curve.evaluations,
+        "steps": steps,
+    }
+
+
+def notes_of(records: list[dict[str, Any]]) -> list[str]:
+    """Say in words what a user should know, each once."""
+    notes = []
+    for record in records:
+        if not record["steps"]:
+            notes.append((NO_STEPS if record["evaluations"] else NOT_ASKED).format(name=record["mechanism"]))
+        noise = [value for step in record["steps"] for value in step.get("noisiness", [])]
+        if noise and sum(noise) / len(noise) < NOISY:
+            notes.append(NO_NOISE)
+    return list(dict.fromkeys(notes))
