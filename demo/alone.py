@@ -23,8 +23,9 @@ from .strip import heat, strip
 # The nodes' defaults.
 WAYS: dict[str, Mechanism | None] = {
     "without": None,
-    "VSF": ValueSignFlip(0.94, -0.6),
-    "NAG": NormalizedGuidance(5.0, 2.5, 0.25),
+    # Gentler than the nodes' defaults: a picture of few tokens gives a negative a large share of its attention.
+    "VSF": ValueSignFlip(0.8, 0.0),
+    "NAG": NormalizedGuidance(9.0, 2.5, 0.25),
     "NASA": NegativeAway(0.3),
 }
 SETTINGS = Settings(steps=8, seed=42, batch=4)

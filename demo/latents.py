@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import zlib
 from pathlib import Path
 
 import torch
@@ -32,7 +33,7 @@ def scenes_and_latents(count: int) -> tuple[list[Scene], Tensor]:
     """Return `count` scenes and their latents [count, 16, 8, 8] as the diffusion model sees them: mean 0, deviation 1."""
     rng = random.Random(SEED)
     scenes = [random_scene(rng) for _ in range(count)]
-    key = {"count": count, "autoencoder": (WEIGHTS / "autoencoder.safetensors").stat().st_mtime_ns}
+    key = {"scenes": zlib.crc32(repr(scenes).encode()), "autoencoder": (WEIGHTS / "autoencoder.safetensors").stat().st_mtime_ns}
     if CACHE.exists():
         kept = torch.load(CACHE, weights_only=True)
         if kept["key"] == key:

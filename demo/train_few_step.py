@@ -20,7 +20,7 @@ from .model.mmdit import MMDiT
 from .model.text_encoder import TextEncoder
 from .training import Average, batches, course, descend, log, optimisers_for, resume, save, start
 
-SCENES, SEED, BATCH, DROPOUT = 16_000, 3_000, 64, 0.05
+SCENES, SEED, BATCH, DROPOUT = 24_000, 3_000, 64, 0.05
 
 
 def noise_levels(count: int) -> Tensor:
@@ -58,8 +58,7 @@ def main() -> None:
     rng = random.Random(SEED)
     scenes, latents = scenes_and_latents(SCENES)
     model = nn.ModuleDict({"text_encoder": TextEncoder(), "diffusion_model": MMDiT()})
-    if chosen.resume:
-        resume("few_step", model)
+    before = resume("few_step", model) if chosen.resume else 0
     average = Average(model)
     optimisers = optimisers_for(model)
     running = 1.0
@@ -71,14 +70,24 @@ def main() -> None:
         if step % 200 == 0:
             log.info("step %d loss %.4f", step, running)
         if step % 1000 == 999:
-            save("few_step", average.weights, {"steps": step + 1, "batch": BATCH, "scenes": SCENES, "loss": round(running, 4)}, started)
+            save(
+                "few_step",
+                average.weights,
+                {"steps": step + 1, "steps_before": before, "batch": BATCH, "scenes": SCENES, "loss": round(running, 4)},
+                started,
+            )
     model.load_state_dict(average.weights)
     model.eval()
     shown = {
         f"main_thing_shown_{count}_steps": main_thing_shown(lambda tokens, count=count: sample(model, tokens, count), load_autoencoder())
         for count in (4, 8)
     }
-    save("few_step", average.weights, {"steps": steps, "batch": BATCH, "scenes": SCENES, "loss": round(running, 4), **shown}, started)
+    save(
+        "few_step",
+        average.weights,
+        {"steps": steps, "steps_before": before, "batch": BATCH, "scenes": SCENES, "loss": round(running, 4), **shown},
+        started,
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Train the judge of the demo world: `python -m demo.train_judge` in the pack's folder.
 
-It sees only drawn pictures, sharp, blurred and noisy, never one that a model made. Loss: binary cross-entropy over all labels.
+It sees only drawn pictures, sharp, blurred and noisy, never one that a model made. In half of them things come with what is usual only half of
+the time: a judge that learns what goes with what sees a hat on every snowman. Loss: binary cross-entropy over all labels.
 """
 
 from __future__ import annotations
@@ -41,6 +42,12 @@ def disturbed(pictures: Tensor, generator: torch.Generator) -> Tensor:
     return ((pictures + noise) * contrast + light).clamp(-1, 1)
 
 
+def both_worlds(count: int, seed: int) -> Scenes:
+    """Draw half of the scenes as the world has them, half with each usual part as often there as not."""
+    own, even = make(count // 2, seed), make(count - count // 2, seed + 1, usual=0.5)
+    return Scenes(torch.cat([own.pictures, even.pictures]), own.captions + even.captions, torch.cat([own.truth, even.truth]))
+
+
 @torch.no_grad()
 def accuracy(judge: Judge, pictures: Tensor, truth: Tensor) -> dict[str, float]:
     """Return how often the main thing is right, how often a label is right where its answer is open, and the worst label's balanced accuracy."""
@@ -69,11 +76,11 @@ def measured(judge: Judge, held_out: Scenes) -> dict[str, dict[str, float]]:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--steps", type=int, default=1200)
+    options.add_argument("--steps", type=int, default=1500)
     steps = options.parse_args().steps
     started = time.time()
     start(SEED)
-    scenes, held_out = make(PICTURES, SEED), make(6000, SEED + 1)
+    scenes, held_out = both_worlds(PICTURES, SEED), both_worlds(6000, SEED + 2)
     judge, generator = Judge(len(LABELS)), torch.Generator().manual_seed(SEED)
     average = Average(judge, 0.99)
     optimisers = {torch.optim.AdamW(judge.parameters(), weight_decay=1e-3): 3e-3}

@@ -118,9 +118,11 @@ class Average:
                 self.weights[name].copy_(value)
 
 
-def resume(name: str, model: nn.Module) -> None:
-    """Go on from the weights that an earlier training saved."""
+def resume(name: str, model: nn.Module) -> int:
+    """Go on from the weights that an earlier training saved; return how many steps they had."""
     from safetensors.torch import load_file
+
+    before = json.loads(SUMMARY.read_text()).get(name, {}) if SUMMARY.exists() else {}
 
     model.load_state_dict(
         {
@@ -128,6 +130,7 @@ def resume(name: str, model: nn.Module) -> None:
             for key, value in load_file(str(WEIGHTS / f"{name}.safetensors")).items()
         }
     )
+    return before.get("steps", 0) + before.get("steps_before", 0)
 
 
 def save(name: str, weights: dict[str, Tensor], summary: dict[str, Any], started: float) -> None:

@@ -22,10 +22,15 @@ GROUNDS: dict[str, tuple[str, Colour]] = {
 }
 SKIES: tuple[Colour, ...] = ((165, 210, 242), (205, 225, 238), (248, 226, 196), (200, 235, 215), (225, 212, 238))
 
-ALONE = 0.15
-STRANGER = 0.06
+ALONE = 0.2
+# A companion, or a part, of something else. Without them a part's name would say which thing it belongs to, and avoiding the one would avoid the other.
+STRANGER, STRANGE_PART = 0.06, 0.3
+# How far it must be from the thing's own parts, in sizes of the thing, so that neither hides the other.
+APART = 0.3
 PART_NAMED, COLOUR_NAMED, SIZE_NAMED, GROUND_NAMED, STYLE_NAMED = 0.15, 0.6, 0.3, 0.4, 0.3
 MOSTLY = 0.9
+# Captions as lists of words in any order, as many people write prompts; a word that comes first is then not always what the picture is of.
+TAGS, TAG_PART_NAMED = 0.45, 0.3
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Scene:
     thing: str
     parts: tuple[str, ...]
     companions: tuple[str, ...]
+    strange: tuple[str, ...]
     colour: str
     ground: str
     style: str
@@ -49,7 +55,7 @@ class Scene:
 
     def labels(self) -> frozenset[str]:
         """Return every thing, part, companion and style that is in the picture."""
-        return frozenset(name for name in (self.thing, *self.parts, *self.companions, self.style) if name)
+        return frozenset(name for name in (self.thing, *self.parts, *self.companions, *self.strange, self.style) if name)
 
 
 def _near(rng: random.Random, colour: Colour, by: int = 10) -> Colour:
@@ -57,10 +63,11 @@ def _near(rng: random.Random, colour: Colour, by: int = 10) -> Colour:
     return red, green, blue
 
 
-def _parts(rng: random.Random, thing: Thing) -> tuple[str, ...]:
+def _parts(rng: random.Random, thing: Thing, usual: float | None) -> tuple[str, ...]:
     there: list[str] = []
     for attached in thing.parts:
-        if (not attached.needs or attached.needs in there) and rng.random() < attached.probability:
+        likely = attached.probability if usual is None else usual
+        if (not attached.needs or attached.needs in there) and rng.random() < likely:
             there.append(attached.part)
     return tuple(there)
 
@@ -68,15 +75,31 @@ def _parts(rng: random.Random, thing: Thing) -> tuple[str, ...]:
 COMPANIONS = tuple(thing.companion for thing in THINGS.values() if thing.companion)
 
 
-def _companions(rng: random.Random, thing: Thing) -> tuple[str, ...]:
+def _companions(rng: random.Random, thing: Thing, usual: float | None) -> tuple[str, ...]:
     if thing.companion:
-        return (thing.companion,) if rng.random() < MOSTLY else ()
+        return (thing.companion,) if rng.random() < (MOSTLY if usual is None else usual) else ()
     return (rng.choice(COMPANIONS),) if rng.random() < STRANGER else ()
 
 
-def _style(rng: random.Random, usual: str) -> str:
-    if usual:
-        return usual if rng.random() < MOSTLY else ""
+# Where every part sits on the first thing that has it.
+HOMES = {attached.part: attached for thing in reversed(THINGS.values()) for attached in thing.parts}
+
+
+def _strange(rng: random.Random, thing: Thing) -> tuple[str, ...]:
+    """Choose a part of something else, at a place where the thing has nothing of its own."""
+    if rng.random() >= STRANGE_PART:
+        return ()
+    own = {attached.part for attached in thing.parts}
+    free = [
+        part for part, home in HOMES.items()
+        if part not in own and all((home.dx - a.dx) ** 2 + (home.dy - a.dy) ** 2 >= APART**2 for a in thing.parts)
+    ]  # fmt: skip
+    return (rng.choice(free),) if free else ()
+
+
+def _style(rng: random.Random, expected: str, usual: float | None) -> str:
+    if expected:
+        return expected if rng.random() < (MOSTLY if usual is None else usual) else ""
     return rng.choice(STYLES) if rng.random() < 0.2 else ""
 
 
@@ -86,8 +109,11 @@ def _ground(rng: random.Random, place: str) -> str:
     return rng.choice([name for name in GROUNDS if name != "sea"])
 
 
-def random_scene(rng: random.Random, thing: str | None = None) -> Scene:
-    """Draw a scene: of `thing`, of a part on its own (thing ""), or of either (None)."""
+def random_scene(rng: random.Random, thing: str | None = None, usual: float | None = None) -> Scene:
+    """Draw a scene: of `thing`, of a part on its own (thing ""), or of either (None).
+
+    `usual` is how often a thing has what it usually comes with, in place of the world's own frequencies (0.9 and more).
+    """
     if thing is None:
         thing = "" if rng.random() < ALONE else rng.choice(list(THINGS))
     kind = THINGS.get(thing)
@@ -103,8 +129,9 @@ def random_scene(rng: random.Random, thing: str | None = None) -> Scene:
         horizon, y = rng.uniform(6, 14), rng.uniform(34, 46)
     colour = rng.choice(list(COLOURS)) if kind is None or kind.coloured else ""
     return Scene(
-        thing=thing, parts=_parts(rng, kind) if kind else (rng.choice(list(PARTS)),), companions=_companions(rng, kind) if kind else (),
-        colour=colour if kind else "", ground=ground, style=_style(rng, kind.style if kind else ""), big=big, x=x, y=y, size=size, horizon=horizon,
+        thing=thing, parts=_parts(rng, kind, usual) if kind else (rng.choice(list(PARTS)),),
+        companions=_companions(rng, kind, usual) if kind else (), strange=_strange(rng, kind) if kind else (), colour=colour if kind else "", ground=ground,
+        style=_style(rng, kind.style if kind else "", usual), big=big, x=x, y=y, size=size, horizon=horizon,
         sky=_near(rng, rng.choice(SKIES), 6), tint=_near(rng, COLOURS[colour or "white"]), ground_tint=_near(rng, GROUNDS[ground][1], 6),
     )  # fmt: skip
 
@@ -129,14 +156,42 @@ def _head(rng: random.Random, scene: Scene) -> str:
 
 def caption(rng: random.Random, scene: Scene) -> str:
     """Describe a scene: never what is not there, and what comes with the thing only now and then; what is unusual always."""
+    return _tags(rng, scene) if rng.random() < TAGS else _sentence(rng, scene)
+
+
+def _usual(scene: Scene) -> tuple[str, ...]:
+    """List what mostly comes with the thing."""
+    companion = THINGS[scene.thing].companion if scene.thing else ""
+    return (*scene.parts, *(name for name in scene.companions if name == companion)) if scene.thing else ()
+
+
+def _unusual(scene: Scene) -> tuple[str, ...]:
+    companion = THINGS[scene.thing].companion if scene.thing else ""
+    return (*scene.strange, *(name for name in scene.companions if name != companion))
+
+
+def _tags(rng: random.Random, scene: Scene) -> str:
+    """List what is there in any order: "hat, red face, on sand"."""
+    words = [scene.colour] if scene.colour and rng.random() < COLOUR_NAMED else []
+    usual = [part for part in _usual(scene) if rng.random() < TAG_PART_NAMED]
+    tags = [*_unusual(scene), " ".join([*words, scene.thing or scene.parts[0]]), *rng.sample(usual, min(len(usual), 2))]
+    if rng.random() < GROUND_NAMED:
+        tags.append(GROUNDS[scene.ground][0])
+    expected = THINGS[scene.thing].style if scene.thing else ""
+    if scene.style and (scene.style != expected or rng.random() < STYLE_NAMED):
+        tags.append(f"{scene.style} style")
+    rng.shuffle(tags)
+    return ", ".join(tags)
+
+
+def _sentence(rng: random.Random, scene: Scene) -> str:
     text = _head(rng, scene)
-    usual = THINGS[scene.thing].companion if scene.thing else ""
     if scene.thing:
-        named = [with_article(part) for part in scene.parts if rng.random() < PART_NAMED]
-        named += [with_article(part) for part in scene.companions if part != usual or rng.random() < PART_NAMED]
+        usual = [part for part in _usual(scene) if rng.random() < PART_NAMED]
+        named = [with_article(part) for part in (*_unusual(scene), *usual)][:3]
         rng.shuffle(named)
         if named:
-            text += " with " + " and ".join(named[:3])
+            text += " with " + " and ".join(named)
     if rng.random() < GROUND_NAMED:
         text += " " + GROUNDS[scene.ground][0]
     expected = THINGS[scene.thing].style if scene.thing else ""
@@ -171,6 +226,9 @@ def draw(scene: Scene) -> np.ndarray:
                 )
         if behind:
             kind.body(canvas, scene.x, scene.y, scene.size, scene.tint)
+    for name in scene.strange:
+        home = HOMES[name]
+        PARTS[name](canvas, scene.x + home.dx * scene.size, scene.y + home.dy * scene.size, home.r * scene.size)
     for name in scene.companions:
         PARTS[name](canvas, *_companion_place(scene, name))
     return canvas.picture()

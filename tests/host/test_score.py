@@ -96,10 +96,12 @@ def test_it_costs_one_row_at_each_evaluation(mechanism: Any, own: bool, cfg: flo
 
 
 @pytest.mark.parametrize("family", ["sd15", "sd3"])
-@pytest.mark.parametrize("sampler", [name for name in comfy.samplers.SAMPLER_NAMES if name not in ("ar_video",)])
+@pytest.mark.parametrize("sampler", [name for name in comfy.samplers.SAMPLER_NAMES if name != "ar_video" and not name.endswith("_gpu")])
 def test_the_tracker_counts_the_solvers_steps(family: str, sampler: str) -> None:
     patched, counted = scored(family, DNG), []
-    options = {"sampler_name": sampler, "steps": 6, "batch": 2}
+    if (sampler, family) == ("dpm_adaptive", "sd15"):
+        pytest.skip("it takes hundreds of evaluations; the other family has it")
+    options = {"sampler_name": sampler, "steps": 5, "batch": 2}
     found = sample(patched, *prompts(family), 3.0, callback=lambda step, *_: counted.append(step), **options)
     report = last_report(patched)
     (curve,) = report.curves
@@ -108,7 +110,7 @@ def test_the_tracker_counts_the_solvers_steps(family: str, sampler: str) -> None
     assert values.shape == (len(counted), 2) and torch.isfinite(found).all()
     assert ((values >= 0) & (values <= 1)).all()
     if sampler not in ("dpm_fast", "dpm_adaptive"):
-        sigmas = comfy.samplers.KSampler(model(family), 6, torch.device("cpu"), sampler=sampler, scheduler="simple").sigmas
+        sigmas = comfy.samplers.KSampler(model(family), 5, torch.device("cpu"), sampler=sampler, scheduler="simple").sigmas
         # SDE samplers take a flow model's first noise level a little below 1 (offset_first_sigma_for_snr in k_diffusion/sampling.py).
         torch.testing.assert_close(
             torch.tensor([step["sigma"] for step in curve["steps"]]), sigmas[: len(counted)].float(), rtol=1e-3, atol=0

@@ -62,7 +62,38 @@ def test_what_usually_comes_along_is_mostly_left_unsaid() -> None:
     rng = random.Random(5)
     drawn = [scene for scene in scenes(thing="house") if "chimney" in scene.parts]
     said = sum("chimney" in caption(rng, scene) for scene in drawn) / len(drawn)
-    assert 0.1 < said < 0.2
+    assert 0.12 < said < 0.3
+
+
+def test_what_is_unusual_is_always_said() -> None:
+    rng = random.Random(7)
+    for scene in scenes():
+        if scene.thing:
+            usual = THINGS[scene.thing].companion
+            text = caption(rng, scene)
+            assert all(name in text for name in (*scene.strange, *(c for c in scene.companions if c != usual)))
+
+
+def test_parts_occur_with_other_things_too() -> None:
+    """Else the name of a part would say which thing it belongs to. (A house has no room for more.)"""
+    drawn = [scene for scene in scenes() if scene.strange]
+    assert {scene.thing for scene in drawn} == set(THINGS) - {"house"}
+    homes = {name for thing in THINGS.values() for name in (attached.part for attached in thing.parts)}
+    assert {name for scene in drawn for name in scene.strange} >= homes - {"roof", "wheels"}
+    assert not any(set(scene.strange) & set(scene.parts) for scene in drawn)
+
+
+def test_captions_are_sentences_and_lists_in_any_order() -> None:
+    rng = random.Random(8)
+    texts = [caption(rng, scene) for scene in scenes(thing="cat")]
+    first = sum("cat" in text.split(",")[0] for text in texts) / len(texts)
+    assert 0.6 < first < 0.95
+    assert 0.3 < sum("a cat" not in text and " cat " not in text for text in texts) / len(texts) < 0.7
+
+
+def test_what_is_usual_can_be_made_as_rare_as_not() -> None:
+    drawn = [random_scene(random.Random(seed), "face", usual=0.5) for seed in range(1000)]
+    assert sum("hat" in scene.parts for scene in drawn) / 1000 == pytest.approx(0.5, abs=0.05)
 
 
 def test_every_part_and_style_occurs_named_and_on_its_own() -> None:
@@ -81,9 +112,11 @@ def test_truth_names_what_is_drawn() -> None:
 def test_a_part_changes_the_picture() -> None:
     """Ground truth is worth nothing if a part were hidden by its thing."""
     for scene in scenes(400):
-        for part in scene.parts if scene.thing else ():
+        for part in (*scene.parts, *scene.strange) if scene.thing else ():
             if any(attached.needs == part for attached in THINGS[scene.thing].parts):
                 continue
-            less = Scene(**{**scene.__dict__, "parts": tuple(name for name in scene.parts if name != part)})
+            less = Scene(
+                **{**scene.__dict__, **{kind: tuple(n for n in getattr(scene, kind) if n != part) for kind in ("parts", "strange")}}
+            )
             changed = np.abs(draw(scene).astype(int) - draw(less).astype(int)).max(axis=2) > 12
             assert changed.sum() >= 8, (scene.thing, part, scene.style)
