@@ -122,7 +122,7 @@ def test_nodes_guide_by_their_defaults(nodes: dict[str, Any], name: str) -> None
 
 @pytest.mark.parametrize("name", ["AvertNegativeGuidance", "AvertDNG", "AvertSLD", "AvertPerpNeg"])
 def test_nodes_on_predictions_guide_by_their_defaults(nodes: dict[str, Any], name: str) -> None:
-    model, clip = FACTORIES["sd15"](), tiny_clip("sd15")
+    model, clip = FACTORIES["sd15"](), tiny_clip("sd1")
     positive, empty = encode(clip, "a face"), encode(clip, "")
     (negative,) = nodes["AvertNegativePrompt"].execute(clip, "glasses").args
     numbers = {key: value for key, value in CONTRACT[name].items() if isinstance(value, float) and key not in OPTIONAL}
