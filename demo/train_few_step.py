@@ -58,7 +58,7 @@ def main() -> None:
     rng = random.Random(SEED)
     scenes, latents = scenes_and_latents(SCENES)
     model = nn.ModuleDict({"text_encoder": TextEncoder(), "diffusion_model": MMDiT()})
-    before = resume("few_step", model) if chosen.resume else 0
+    about = {"steps_before": resume("few_step", model) if chosen.resume else 0, "batch": BATCH, "scenes": SCENES}
     average = Average(model)
     optimisers = optimisers_for(model)
     running = 1.0
@@ -70,24 +70,14 @@ def main() -> None:
         if step % 200 == 0:
             log.info("step %d loss %.4f", step, running)
         if step % 1000 == 999:
-            save(
-                "few_step",
-                average.weights,
-                {"steps": step + 1, "steps_before": before, "batch": BATCH, "scenes": SCENES, "loss": round(running, 4)},
-                started,
-            )
+            save("few_step", average.weights, {**about, "steps": step + 1, "loss": round(running, 4)}, started)
     model.load_state_dict(average.weights)
     model.eval()
     shown = {
         f"main_thing_shown_{count}_steps": main_thing_shown(lambda tokens, count=count: sample(model, tokens, count), load_autoencoder())
         for count in (4, 8)
     }
-    save(
-        "few_step",
-        average.weights,
-        {"steps": steps, "steps_before": before, "batch": BATCH, "scenes": SCENES, "loss": round(running, 4), **shown},
-        started,
-    )
+    save("few_step", average.weights, {**about, "steps": steps, "loss": round(running, 4), **shown}, started)
 
 
 if __name__ == "__main__":

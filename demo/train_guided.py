@@ -91,7 +91,7 @@ def main() -> None:
     rng, kept = random.Random(SEED), kept_signal()
     scenes, latents = scenes_and_latents(SCENES)
     model = nn.ModuleDict({"text_encoder": TextEncoder(), "diffusion_model": build_unet(chosen.comfyui)})
-    before = resume("guided", model) if chosen.resume else 0
+    about = {"steps_before": resume("guided", model) if chosen.resume else 0, "batch": BATCH, "scenes": SCENES}
     average = Average(model)
     optimisers = optimisers_for(model)
     running = 1.0
@@ -103,7 +103,7 @@ def main() -> None:
         if step % 200 == 0:
             log.info("step %d loss %.4f", step, running)
         if step % 1000 == 999:
-            save("guided", average.weights, {"steps": step + 1, "steps_before": before, "loss": round(running, 4)}, started)
+            save("guided", average.weights, {**about, "steps": step + 1, "loss": round(running, 4)}, started)
     model.load_state_dict(average.weights)
     model.eval()
     decoder = load_autoencoder()
@@ -111,12 +111,7 @@ def main() -> None:
         f"main_thing_shown_cfg_{cfg:g}": main_thing_shown(lambda tokens, cfg=cfg: sample(model, kept, tokens, cfg), decoder)
         for cfg in (1.0, 3.0, 5.0)
     }
-    save(
-        "guided",
-        average.weights,
-        {"steps": steps, "steps_before": before, "batch": BATCH, "scenes": SCENES, "loss": round(running, 4), **shown},
-        started,
-    )
+    save("guided", average.weights, {**about, "steps": steps, "loss": round(running, 4), **shown}, started)
 
 
 if __name__ == "__main__":

@@ -60,9 +60,7 @@ def sample(model: Denoiser, method: str, strength: float, unwanted: int, count: 
         if rule is not None:
             point = Point(1.0, sigma, x)
             negative = model(x, level, avoided)
-            outcome = rule.step(
-                Moment(point, denoised, denoised, negative, denoised, strength if method == "SLD" else 1.0, 1.0), memory, 0.0
-            )
+            outcome = rule.step(Moment(point, denoised, denoised, negative, denoised, strength if method == "SLD" else 1.0, 1.0), memory)
             memory, denoised = outcome.memory, denoised + outcome.change
         if not following:
             return denoised.clamp(-1, 1)
