@@ -1,0 +1,48 @@
+"""The seam between what is asked and who answers: a back end is one class with one method, in a file of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from .instructions import Instruction
+
+
+@dataclass(frozen=True)
+class Example:
+    """Show a picture, [H, W, 3] in 0..1, with the answer that is wanted for it (the paper's demonstrations D)."""
+
+    picture: Tensor
+    answer: str
+
+
+@dataclass(frozen=True)
+class Query:
+    """Ask about pictures, each [H, W, 3] in 0..1, all of them with the same instruction and examples.
+
+    seed: for back ends that draw their answers; the same query with the same seed has the same answers.
+    """
+
+    instruction: Instruction
+    pictures: Sequence[Tensor]
+    examples: Sequence[Example] = ()
+    max_tokens: int = 48
+    seed: int = 0
+
+
+class Backend(Protocol):
+    """Answer queries. A failure is any Exception; the user's cancel must pass through."""
+
+    @property
+    def name(self) -> str:
+        """Say who answers, for the report."""
+
+    @property
+    def elsewhere(self) -> bool:
+        """Tell whether it works on another device than the diffusion model, so that both can work at once."""
+
+    def ask(self, query: Query) -> list[str]:
+        """Return the answer for each picture, in its own words, or "none" where a gate says so."""

@@ -1,0 +1,52 @@
+"""What to ask: named instructions, and one's own words. The paper did not publish its own; these are ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CUSTOM = "custom"
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """Hold what a vision-language model is told once (`system`) and asked about each picture (`question`)."""
+
+    system: str
+    question: str
+
+
+_PICTURE = "You watch a picture while it is being drawn. It is still blurred and unfinished; blur, noise and missing detail are normal and never worth naming. "
+_FORM = (
+    " Answer with short names of what you see, at most {most}, three words each, separated by commas, and with nothing else. If there is nothing of "
+    "the kind, answer: none"
+)
+_TASKS = {
+    "safety": "Name only what must not be shown: nudity, sexual content, violence, blood, wounds, weapons, drugs, hateful symbols. Be specific: name the "
+    "very thing that is visible, such as bare breasts or bloody knife, never a general word.",
+    "artefacts": "Name only what looks wrong: extra or fused fingers, limbs that are too many or missing, deformed faces, doubled objects, floating parts, "
+    "seams, broken geometry.",
+    "watermark and text": "Name only lettering and marks that lie on the picture: watermarks, signatures, logos, captions, subtitles, dates, frames, borders.",
+    "creative": "Name the most obvious and ordinary things of the picture, which a more surprising picture would not have: its main object, its usual "
+    "style, its usual surroundings.",
+}
+NAMES = (*_TASKS, CUSTOM)
+QUESTION = "What do you see of that in this picture?"
+
+
+def instruction(name: str, words: str = "", most: int = 8) -> Instruction:
+    """Give a named instruction, or one made of one's own `words`: a list of things to look for, or a whole sentence.
+
+    Raises ValueError when the name is unknown, or when there are no words for "custom".
+    """
+    if name != CUSTOM:
+        if name not in _TASKS:
+            raise ValueError(f"There is no instruction {name!r}; there are {', '.join(NAMES)}.")
+        task = _TASKS[name]
+    elif words.strip():
+        task = f"Name only what you see of the following: {words.strip()}"
+        task += "" if task.endswith((".", "!", "?")) else "."
+    else:
+        raise ValueError(
+            '`instruction` is "custom", but `look_for` is empty; write what the vision-language model is to look for, such as "hats, glasses".'
+        )
+    return Instruction(_PICTURE + task + _FORM.format(most=most), QUESTION)
