@@ -24,7 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from guidance.attention.kernels import attend, kernel_name
 from guidance.attention.mechanism import NegativeAway, NormalizedGuidance, ValueSignFlip
 from guidance.attention.nag import normalized_attention_guidance
-from guidance.attention.streams import Lengths, Segment, Strand, cross_attention, joint_attention
+from guidance.attention.strands import Segment, Strand
+from guidance.attention.streams import Lengths, cross_attention, joint_attention
 from measure import compare, machine, table
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..guidance.attention import external, kernels
 from ..guidance.attention.partial import Partial
-from ..guidance.attention.streams import Attend
+from ..guidance.attention.strands import Attend
 
 # The host's attention functions (comfy/ldm/modules/attention.py) whose library can return the log-sum-exp itself.
 LIBRARIES = {"attention_sage": "sage", "attention_flash": "flash_attn", "attention_xformers": "xformers"}

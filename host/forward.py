@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..guidance.attention.streams import Effect, Lengths, Strand, cross_attention, joint_attention
+from ..guidance.attention.strands import Effect, Strand
+from ..guidance.attention.streams import Lengths, cross_attention, joint_attention
 from .backend import attend_through, attend_with
 from .layout import Rows, from_heads, mask_rows, to_heads, tokens, with_copies
 from .plan import Group, Plan

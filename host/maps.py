@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..guidance.attention.streams import Effect
+from ..guidance.attention.strands import Effect
 from .families import Grid
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..guidance.attention.mechanism import ValueSignFlip
-from ..guidance.attention.streams import Segment, Strand
+from ..guidance.attention.strands import Segment, Strand
 from .families import Family, Grid
 from .layout import Rows, chunk_rows
 from .task import ReadyPrompt, ReadyTask
@@ -117,7 +117,8 @@ def _arrange(
         segments = []
         for ready in prompts:
             piece = _rows(ready.tokens, places.batch, len(places.ids) * places.repeats, text)
-            segments.append(Segment(start, piece.shape[1], None if ready.prompt.weights is None else ready.prompt.weights.to(device)))
+            weights, rows = (None if value is None else value.to(device) for value in (ready.prompt.weights, ready.rows))
+            segments.append(Segment(start, piece.shape[1], weights, rows))
             start += piece.shape[1]
             pieces.append(piece)
             if family.joint and isinstance(task.mechanism, ValueSignFlip) and task.mechanism.layout == "released":

@@ -26,11 +26,12 @@ class Task:
 
 @dataclass
 class ReadyPrompt:
-    """Hold a negative as this run's model takes it."""
+    """Hold a negative as this run's model takes it; rows: the pictures of the batch that it is for, bool [pictures] (None: all)."""
 
     prompt: Prompt
     active: SigmaRange
     tokens: Tensor | None = None
+    rows: Tensor | None = None
 
 
 @dataclass

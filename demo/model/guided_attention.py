@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ...guidance.attention.kernels import attend
 from ...guidance.attention.mechanism import Mechanism, ValueSignFlip
-from ...guidance.attention.streams import Effect, Lengths, Segment, Strand, joint_attention
+from ...guidance.attention.strands import Effect, Segment, Strand
+from ...guidance.attention.streams import Lengths, joint_attention
 from ...guidance.schedule import Window
 from .text_encoder import TextEncoder
 from .tokenizer import END, LENGTH, START, encode

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from .point import Moment, Outcome, Point
@@ -99,10 +100,14 @@ class DynamicNegativeGuidance:
             # Noise that was added again hides what was known.
             return bounds.clamp(now.each(math.log(self.prior))), {}
         if not now.below(before.point):
-            return before.log_posterior, {}
+            return bounds.clamp(self._known(moment, before.log_posterior)), {}
         found = evidence(before.point, now, before.reference, before.negative, moment.weight)
         numbers = {"evidence": found}
         if now.x[0].numel() >= ENOUGH:
             numbers["noisiness"] = noisiness(before.point, now, before.guided, moment.weight)
         rise = self.offset * (offset_course(now.sigma) - offset_course(before.point.sigma))
-        return bounds.clamp(before.log_posterior + self.temperature * found + rise), numbers
+        return bounds.clamp(self._known(moment, before.log_posterior + self.temperature * found + rise)), numbers
+
+    def _known(self, moment: Moment, log_posterior: Tensor) -> Tensor:
+        """Go back to the prior for a negative that is new."""
+        return log_posterior if moment.fresh is None else torch.where(moment.fresh, math.log(self.prior), log_posterior)

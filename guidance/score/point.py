@@ -43,7 +43,8 @@ class Moment:
     """Hold one evaluation: denoised predictions D, all [B, ...].
 
     guided: what the sampler would get (after cfg); positive, negative, empty: the plain predictions (empty None where none is needed);
-    cfg: the sampler's; progress: the share of the run's steps that are done; weight: which elements count, in [0, 1] (None: all).
+    cfg: the sampler's; progress: the share of the run's steps that are done; weight: which elements count, in [0, 1] (None: all);
+    fresh: pictures whose negative is another than that of the memory, bool [B] (None: none), for which nothing is known from before.
     """
 
     point: Point
@@ -54,6 +55,7 @@ class Moment:
     cfg: float
     progress: float = 0.0
     weight: Tensor | None = None
+    fresh: Tensor | None = None
 
     def reference(self, name: str) -> Tensor:
         """Give the prediction that the negative's is compared with: "positive" or "empty"."""

@@ -45,6 +45,8 @@ class SafeLatentDiffusion:
         mask = (self.guidance_scale * difference.abs()).clamp_max(1).masked_fill(difference >= self.threshold, 0)
         direction = mask * (precise(moment.empty) - negative) * per_sigma
         before = memory if isinstance(memory, Tensor) and memory.shape == direction.shape else torch.zeros_like(direction)
+        if moment.fresh is not None:
+            before = torch.where(point.spread(moment.fresh), 0, before)
         direction = direction + self.momentum_scale * before
         momentum = self.momentum_beta * before + (1 - self.momentum_beta) * direction
         numbers = {"strength": moment.cfg * mask.flatten(1).mean(1)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from avert.guidance.score.combine import DynamicNegativeGuidance, NegativeGuidance
@@ -128,3 +130,15 @@ def test_neutral():
     assert NegativeGuidance(0.0).neutral and PerpendicularGuidance(0.0).neutral
     assert DynamicNegativeGuidance(0.0, 0.3, 1.0, 0.0, 1e-6, 0.99).neutral
     assert SafeLatentDiffusion(0.9, 0, 0.01, 0.0, 0.0).neutral and not MEDIUM.neutral
+
+
+@pytest.mark.parametrize("settings", [MEDIUM, DynamicNegativeGuidance(4.0, 0.3, 0.01, 1.0, 1e-6, 0.9)], ids=str)
+def test_a_new_negative_starts_without_the_old_ones_memory(settings):
+    """Of three pictures the second has another negative since the last step; it is guided as one that has only begun."""
+    first, second = at(sigma=4.0), at(seed=4)
+    memory = settings.step(first, None).memory
+    kept, begun = settings.step(second, memory), settings.step(second, None)
+    found = settings.step(replace(second, fresh=torch.tensor([False, True, False])), memory)
+    for picture, expected in enumerate((kept, begun, kept)):
+        torch.testing.assert_close(found.change[picture], expected.change[picture])
+    assert not torch.allclose(kept.change[1], begun.change[1])

@@ -6,7 +6,8 @@ import pytest
 import torch
 from avert.guidance.attention.kernels import attend_plain
 from avert.guidance.attention.mechanism import NegativeAway, NormalizedGuidance, ValueSignFlip
-from avert.guidance.attention.streams import Lengths, Segment, Strand, cross_attention, joint_attention
+from avert.guidance.attention.strands import Segment, Strand
+from avert.guidance.attention.streams import Lengths, cross_attention, joint_attention
 
 from reference.branches import Nag, Nasa, Vsf, change, dense_cross, dense_joint, text_rows
 from reference.dense import Layout, attention, negative_share, vsf_joint_mask
