@@ -16,6 +16,7 @@ from .install import add_task
 from .negative import as_negative, check_finite
 from .score.avoided import avoided
 from .task import Task
+from .watch.source import Watched
 
 # Encoders whose embeddings are equally wide, so that only their names tell them apart.
 WIDE_ALIKE = {"t5xxl", "umt5xxl"}
@@ -26,7 +27,7 @@ def guide(model: Any, mechanism: Mechanism, negative: Any, window: tuple[float, 
     check_settings(mechanism)
     family = find_family(model.model)
     layers = parse_blocks(blocks, family.layers())
-    if negative is not None:
+    if negative is not None and not isinstance(negative, Watched):
         negative = as_negative(negative)
         width = family.text_width()
         for prompt in negative.prompts:
@@ -44,7 +45,8 @@ def guide(model: Any, mechanism: Mechanism, negative: Any, window: tuple[float, 
 def guide_score(model: Any, mechanism: ScoreMechanism, negative: Any, window: tuple[float, float]) -> Any:
     """Return a clone of the model whose predictions are guided away from `negative` (None: the sampler's own)."""
     check_settings(mechanism)
-    return add_task(model, Task(mechanism, None if negative is None else avoided(negative), Window(*window)))
+    known = negative is None or isinstance(negative, Watched)
+    return add_task(model, Task(mechanism, negative if known else avoided(negative), Window(*window)))
 
 
 def check_settings(mechanism: Mechanism | ScoreMechanism) -> None:

@@ -19,6 +19,7 @@ from .run import KEY, start_run
 from .running_prompt import contains_node
 from .score.run import start_score_run
 from .task import Task
+from .watch.start import start_watches
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +55,10 @@ class Setup:
         result = None
         try:
             with ExitStack() as stack:
+                watches = start_watches(guider, self.tasks, recorder, stack)
                 if family is not None:
-                    stack.enter_context(start_run(guider, family, attention, recorder) or nullcontext())
-                stack.enter_context(start_score_run(guider, score, recorder) or nullcontext())
+                    stack.enter_context(start_run(guider, family, attention, recorder, watches) or nullcontext())
+                stack.enter_context(start_score_run(guider, score, recorder, watches) or nullcontext())
                 result = executor(*args, **kwargs)
             return result
         finally:

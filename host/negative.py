@@ -13,6 +13,9 @@ from ..guidance.schedule import Window
 
 # Keys of a conditioning that say where it acts. A negative acts wherever the positive does.
 PLACES = ("area", "mask")
+NOT_A_CONDITIONING = (
+    "An Avert negative was connected where a CONDITIONING is needed; connect it to the `negative` of an Avert node instead."
+)
 NO_PLACE = (
     "The negative has an area or a mask, and attention guidance acts wherever the positive prompt does; "
     "remove the area from the negative, or put it on the positive prompt."
@@ -58,9 +61,7 @@ class Negative:
 
     def __iter__(self) -> NoReturn:
         """Refuse to be read as the host's CONDITIONING, which is a list."""
-        raise TypeError(
-            "An Avert negative was connected where a CONDITIONING is needed; connect it to the `negative` of an Avert node instead."
-        )
+        raise TypeError(NOT_A_CONDITIONING)
 
 
 def as_negative(value: Negative | Sequence[Any]) -> Negative:

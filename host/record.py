@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,15 +10,21 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ..vlm.transcript import Transcript
 from .families import Family
 from .maps import mean_map, per_sample, whole_pictures
 from .negative import Negative
 from .report import NodeReport, RunReport
 from .score.curves import Curve, as_record, notes_of
+from .watch.source import Watched
 
 if TYPE_CHECKING:
     from .forward import Forward
     from .task import Task
+
+
+OWN = "the sampler's own negative prompt"
+SEEN = "what the vision-language model sees"
 
 
 @dataclass
@@ -52,6 +59,7 @@ class Recorder:
         negatives = [
             {"text": p.text, "length": p.length, "tokens": dict(p.tokens), "padding_known": p.padding_known} for p in negative.prompts
         ]
+        negatives += [_named(SEEN)] if isinstance(task.negative, Watched) else []
         window = task.window
         blocks = None if task.layers is None else sorted(task.layers)
         if settings.get("layout") == "released" and not self._joint:
@@ -64,10 +72,9 @@ class Recorder:
 
     def describe_score(self, task: Task, idle: str) -> None:
         """Note the settings of a node that works on predictions, and its negatives."""
-        own = "the sampler's own negative prompt"
-        negatives = [{"text": one.text, "length": 0, "tokens": {}, "padding_known": True} for one in task.negative or ()]
-        if task.negative is None:
-            negatives = [{"text": own, "length": 0, "tokens": {}, "padding_known": True}]
+        known = task.negative if isinstance(task.negative, tuple) else ()
+        own = SEEN if isinstance(task.negative, Watched) else OWN
+        negatives = [_named(one.text) for one in known] if isinstance(task.negative, tuple) else [_named(own)]
         window = task.window
         settings = dict(vars(task.mechanism))
         self._report.nodes.append(
@@ -77,6 +84,11 @@ class Recorder:
     def keep_curves(self, curves: Sequence[Curve]) -> None:
         """Keep what score mechanisms did in each solver step."""
         self._curves = list(curves)
+
+    def keep_watch(self, transcript: Transcript, notes: Sequence[str]) -> None:
+        """Keep what a vision-language model was asked and said."""
+        self._report.watched.append(json.loads(transcript.written()))
+        self._report.notes += notes
 
     def evaluate(self) -> None:
         """Note that the sampler asks for an evaluation of the model."""
@@ -158,6 +170,11 @@ def identify(latent: Any) -> tuple[tuple[int, ...], tuple[float, ...]] | None:
     flat = latent.detach().flatten()
     places = ((torch.arange(16, dtype=torch.float64) * 0.6180339887498949) % 1 * flat.numel()).long()
     return tuple(latent.shape), tuple(flat[places.to(flat.device)].float().cpu().tolist())
+
+
+def _named(text: str) -> dict[str, Any]:
+    """Describe a negative of which no more is known than its words."""
+    return {"text": text, "length": 0, "tokens": {}, "padding_known": True}
 
 
 def _mean(values: list[Tensor]) -> list[float]:

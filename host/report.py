@@ -37,6 +37,8 @@ class RunReport:
     notes: list[str] = field(default_factory=list)
     # Of each negative of each score mechanism: its strength, posterior and so on in every step.
     curves: list[dict[str, Any]] = field(default_factory=list)
+    # Of each vision-language model that watched: the transcript, as it is replayed.
+    watched: list[dict[str, Any]] = field(default_factory=list)
     maps: Tensor | None = None
     # Shape and a few values of the latent that the run made, by which it is known again.
     latent: tuple[tuple[int, ...], tuple[float, ...]] | None = None

@@ -10,6 +10,7 @@ from typing import Any
 from .report import NodeReport, RunReport
 
 # What a score mechanism did, as named in the records and as people read it.
+ANSWER_SHOWN = 200
 COLUMNS = {"posterior": "posterior", "strength": "strength", "evidence": "evidence, nats", "change": "size of the change"}
 
 
@@ -39,6 +40,8 @@ def as_text(report: RunReport) -> str:
         lines.append("")
     for curve in report.curves:
         lines += _curve(curve)
+    for transcript in report.watched:
+        lines += _watched(transcript)
     return "\n".join(lines + _tail(report))
 
 
@@ -94,6 +97,17 @@ def _curve(curve: dict[str, Any]) -> list[str]:
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
     title = f'{curve["mechanism"]} away from "{curve["negative"]}"' if curve["negative"] else curve["mechanism"]
     return ["", title, *("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in table), ""]
+
+
+def _watched(transcript: dict[str, Any]) -> list[str]:
+    """Write what the vision-language model was asked and said."""
+    lines = ["", "vision-language model"]
+    for entry in transcript["entries"]:
+        answer = " ".join(entry["answer"].split())[:ANSWER_SHOWN]
+        said = f'said "{answer}"' if answer else entry["kind"]
+        then = "" if entry["used"] is None else f"; from step {entry['used'] + 1} away from: {', '.join(entry['negative']) or 'nothing'}"
+        lines.append(f"  step {entry['asked'] + 1}, picture {entry['picture'] + 1}: {said} ({entry['seconds']:.2f} s){then}")
+    return [*lines, ""]
 
 
 def _cell(name: str, values: list[float]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,13 +12,17 @@ from torch import Tensor
 
 from .compiled import marked_for_compile
 from .conditions import POSITIVE_LISTS, check_fits, host_condition, positives, resolve, separate_ids
+from .encode import encode_line
 from .families import Family
 from .forward import Forward
+from .late import LateEncoder
 from .negative import Negative
 from .plan import Places, lay_out
 from .record import Recorder
 from .replaced import guard_text, number_blocks, wrap_replacements
 from .task import ReadyPrompt, ReadyTask, Task
+from .watch.run import Watch
+from .watch.source import Watched
 
 KEY = "avert"
 
@@ -32,6 +37,8 @@ class Run:
         self._recorder = recorder
         # The text of each positive conditioning, by its id.
         self._guided: dict[Any, Tensor] = {}
+        self._spoken: dict[str, list[ReadyPrompt]] = {}
+        self._late: LateEncoder | None = None
 
     @property
     def _prompts(self) -> dict[str, ReadyPrompt]:
@@ -40,8 +47,13 @@ class Run:
     def __enter__(self) -> Run:
         """Add the negatives to the run's conditionings, and our wrappers to the run's options: both are the run's own copies."""
         shown = positives(self._guider)
-        for ready in self._prompts.values():
-            check_fits(ready.prompt, shown)
+        for prompt in [ready.prompt for ready in self._prompts.values()]:
+            check_fits(prompt, shown)
+        for watch in {task.watch for task in self._tasks if task.watch is not None}:
+            # A word to try, so that a text encoder of another model is found out before anything was sampled.
+            for prompt in encode_line(watch.clip, "picture"):
+                check_fits(prompt, shown)
+            watch.listeners.append(partial(self._speak, watch.clip))
         for name, ready in self._prompts.items():
             self._guider.conds[name] = [host_condition(ready.prompt)]
         options = self._guider.model_options
@@ -59,6 +71,7 @@ class Run:
     def sampler_sample(self, executor: Any, guider: Any, sigmas: Tensor, extra_args: Any, callback: Any, *args: Any, **kwargs: Any) -> Any:
         """Read the conditionings as the model encoded them, and count the solver's steps."""
         separate_ids(guider)
+        self._late = LateEncoder(guider, extra_args, *args, *kwargs.values())
         for name, ready in self._prompts.items():
             ready.tokens = guider.conds[name][0]["model_conds"]["c_crossattn"].cond
             del guider.conds[name]
@@ -67,6 +80,17 @@ class Run:
             if text is not None:
                 self._guided[cond["uuid"]] = text.cond
         return executor(guider, sigmas, extra_args, self._recorder.count_steps(callback), *args, **kwargs)
+
+    def _speak(self, clip: Any, text: str) -> None:
+        """Encode words that came during the run."""
+        assert self._late is not None
+        sampling = self._guider.inner_model.model_sampling.percent_to_sigma
+        self._spoken[text] = [
+            ReadyPrompt(
+                prompt, prompt.window().sigmas(sampling), self._late([host_condition(prompt)])[0]["model_conds"]["c_crossattn"].cond
+            )
+            for prompt in encode_line(clip, text)
+        ]
 
     def predict_noise(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
         """Count the sampler's evaluations; one may take several calls of the model."""
@@ -91,9 +115,10 @@ class Run:
         due: list[tuple[ReadyTask, list[ReadyPrompt]]] = []
         if chunks and c_crossattn is not None:
             sigma = float(t[0])
-            due = [(task, prompts) for task in self._tasks if (prompts := task.due(sigma))]
+            due = [(task, prompts) for task in self._tasks if (prompts := task.due(sigma, self._spoken))]
             if not due:
-                self._recorder.skip(sigma, "outside its window")
+                watched = any(task.watch is not None and task.active.contains(sigma) for task in self._tasks)
+                self._recorder.skip(sigma, "nothing to avoid was seen so far" if watched else "outside its window")
         if not due or c_crossattn is None:
             return executor(x, t, c_concat, c_crossattn, control, transformer_options or {}, **kwargs)
         places = self._places(x, c_crossattn, options, chunks)
@@ -134,7 +159,7 @@ class Run:
         return True
 
 
-def start_run(guider: Any, family: Family, tasks: tuple[Task, ...], recorder: Recorder) -> Run | None:
+def start_run(guider: Any, family: Family, tasks: tuple[Task, ...], recorder: Recorder, watches: Mapping[Any, Watch]) -> Run | None:
     """Make a run of the tasks that have something to do; None when none has, and the model is to run as it is."""
     if not positives(guider):
         raise ValueError(
@@ -145,6 +170,10 @@ def start_run(guider: Any, family: Family, tasks: tuple[Task, ...], recorder: Re
     for task in tasks:
         if task.mechanism.neutral or task.window.start_percent == task.window.end_percent:
             recorder.describe(task, Negative(), "its strength or its window is zero")
+            continue
+        if isinstance(task.negative, Watched):
+            recorder.describe(task, Negative(), "")
+            ready.append(ReadyTask(task, task.window.sigmas(sampling), [], watches[task.negative]))
             continue
         negative = resolve(task.negative, guider)
         recorder.describe(task, negative, "" if negative.prompts else "the negative is empty")

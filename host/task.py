@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from ..guidance.schedule import SigmaRange, Window
 from .negative import Prompt
 
+if TYPE_CHECKING:
+    from .watch.run import Watch
+
 
 @dataclass(frozen=True)
 class Task:
     """Hold what one node asked for: made once in the node, never changed. `negative` None means the sampler's own.
 
-    negative: a Negative or CONDITIONING for mechanisms inside the attention, a tuple of Avoided for those on predictions.
+    negative: a Watched; or a Negative or CONDITIONING for mechanisms inside the attention, a tuple of Avoided for those on predictions.
     """
 
     mechanism: Any
@@ -36,12 +40,18 @@ class ReadyPrompt:
 
 @dataclass
 class ReadyTask:
-    """Hold a node's task with its negatives found and its window in noise levels."""
+    """Hold a node's task with its negatives found and its window in noise levels; watch: who finds them during the run, if nobody did before."""
 
     task: Task
     active: SigmaRange
     prompts: list[ReadyPrompt]
+    watch: Watch | None = None
 
-    def due(self, sigma: float) -> list[ReadyPrompt]:
-        """List the negatives that act at this noise level."""
-        return [p for p in self.prompts if p.active.contains(sigma)] if self.active.contains(sigma) else []
+    def due(self, sigma: float, spoken: Mapping[str, list[ReadyPrompt]]) -> list[ReadyPrompt]:
+        """List the negatives that act at this noise level; spoken: what a vision-language model's words became."""
+        if not self.active.contains(sigma):
+            return []
+        found = list(self.prompts)
+        for force in self.watch.in_force() if self.watch is not None else ():
+            found += [replace(ready, rows=force.rows) for ready in spoken[force.text]]
+        return [prompt for prompt in found if prompt.active.contains(sigma)]

@@ -20,6 +20,7 @@ _THOUGHT_ENDS = re.compile(r"</think>|<channel\|>", re.IGNORECASE)
 _THOUGHT_BEGINS = re.compile(r"<think>|<\|channel>thought|<\|channel\|>analysis", re.IGNORECASE)
 # What stands in angle brackets is a model's control token, a tag, or a LoRA in the syntax of some packs.
 _TAGS = re.compile(r"<[^<>]{1,100}>")
+_TERMINAL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _FENCE = re.compile(r"```[a-z]*", re.IGNORECASE)
 _BULLET = re.compile(r"^\s*(?:[-*\u2022\u00b7]|\d{1,2}[.)\u3001])\s+(.*)$")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])\s*|\n+")
@@ -100,7 +101,7 @@ def _spoken(answer: str) -> str | None:
     text = _THOUGHT_ENDS.split(text)[-1]
     if _THOUGHT_BEGINS.search(text):
         return None
-    text = _FENCE.sub(" ", _TAGS.sub(" ", text))
+    text = _FENCE.sub(" ", _TAGS.sub(" ", _TERMINAL.sub("", text)))
     kept = (c if c == "\n" or unicodedata.category(c)[0] != "C" else " " if c in "\t\r" else "" for c in text[:READ_CHARACTERS])
     return "".join(kept).replace("\u2019", "'").strip()
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from torch import Tensor
@@ -23,7 +23,8 @@ class Example:
 class Query:
     """Ask about pictures, each [H, W, 3] in 0..1, all of them with the same instruction and examples.
 
-    seed: for back ends that draw their answers; the same query with the same seed has the same answers.
+    seed: for back ends that draw their answers; the same query with the same seed has the same answers; stopped: tells whether nobody waits for the
+    answer any more.
     """
 
     instruction: Instruction
@@ -31,6 +32,7 @@ class Query:
     examples: Sequence[Example] = ()
     max_tokens: int = 48
     seed: int = 0
+    stopped: Callable[[], bool] = field(default=lambda: False, compare=False)
 
 
 class Backend(Protocol):

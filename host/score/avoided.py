@@ -36,19 +36,20 @@ class Avoided:
 def avoided(negative: Any) -> tuple[Avoided, ...]:
     """List the negatives of a `negative` input: the lines of an Avert Negative Prompt, or one CONDITIONING, whose entries act as one."""
     if not isinstance(negative, Negative):
-        return (Avoided("", _checked(negative)),) if len(negative) else ()
+        return (Avoided("", checked(negative)),) if len(negative) else ()
     found, seen = [], set()
     for prompt in negative.prompts:
         if prompt.written is None:
-            found.append(Avoided(prompt.text, _checked([[prompt.embedding, dict(prompt.options)]])))
+            found.append(Avoided(prompt.text, checked([[prompt.embedding, dict(prompt.options)]])))
         elif id(prompt.written) not in seen:
             # One line may have come as several prompts, for parts of the run.
             seen.add(id(prompt.written))
-            found.append(Avoided(prompt.text, _checked(prompt.written())))
+            found.append(Avoided(prompt.text, checked(prompt.written())))
     return tuple(found)
 
 
-def _checked(conditioning: Sequence[Any]) -> Sequence[Any]:
+def checked(conditioning: Sequence[Any]) -> Sequence[Any]:
+    """Refuse a CONDITIONING that cannot be a negative."""
     for embedding, options in conditioning:
         if embedding is None:
             raise ValueError("The negative has no text embeddings; connect the output of a CLIP Text Encode or Avert Negative Prompt node.")

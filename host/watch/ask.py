@@ -1,0 +1,107 @@
+"""Ask a vision-language model without ever losing the picture that is being made."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Event
+
+import comfy.model_management
+import torch
+from torch import Tensor
+
+from ...vlm.backend import Query
+from .source import Watched
+
+# After so many failures in a row it is not asked any more in this run.
+MOST_FAILURES = 3
+WRONG_COUNT = "it gave {found} answers about {asked} pictures"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Hold what came back for some pictures of the batch: their answers, or why there are none."""
+
+    step: int
+    pictures: tuple[int, ...]
+    answers: tuple[str, ...] | None
+    failure: str
+    seconds: float
+
+
+class Questions:
+    """Put the questions of one run; at most one is under way."""
+
+    def __init__(self, source: Watched) -> None:
+        assert source.backend is not None
+        self._source = source
+        self._backend = source.backend
+        self._aside = ThreadPoolExecutor(1, "avert-vlm") if source.overlap and source.backend.elsewhere else None
+        self._waiting: Future[Answers] | None = None
+        self._failures = 0
+        self._over = Event()
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether an answer is under way."""
+        return self._waiting is not None
+
+    @property
+    def aside(self) -> bool:
+        """Tell whether sampling goes on while the answer is made."""
+        return self._aside is not None
+
+    @property
+    def given_up(self) -> bool:
+        return self._failures >= MOST_FAILURES
+
+    def put(self, step: int, pictures: Sequence[int], shown: Sequence[Tensor]) -> Answers | None:
+        """Ask about pictures; None when the answer will come later."""
+        query = Query(
+            self._source.instruction, tuple(shown), self._source.examples, self._source.max_tokens, self._source.seed, self._over.is_set
+        )
+        if self._aside is None:
+            return self._counted(self._ask(step, tuple(pictures), query))
+        self._waiting = self._aside.submit(self._ask, step, tuple(pictures), query)
+        return None
+
+    def arrived(self) -> Answers | None:
+        """Give the answer that was under way, if it is there by now."""
+        if self._waiting is None or not self._waiting.done():
+            return None
+        found, self._waiting = self._waiting.result(), None
+        return self._counted(found)
+
+    def close(self) -> None:
+        """End with the run: an answer that nobody waits for any more is dropped when it comes."""
+        self._over.set()
+        if self._aside is not None:
+            self._aside.shutdown(wait=False, cancel_futures=True)
+        self._waiting = None
+
+    def _counted(self, found: Answers) -> Answers:
+        self._failures = 0 if found.answers is not None else self._failures + 1
+        return found
+
+    # Inference mode belongs to a thread.
+    @torch.inference_mode()
+    def _ask(self, step: int, pictures: tuple[int, ...], query: Query) -> Answers:
+        start = time.perf_counter()
+        try:
+            answers = tuple(self._backend.ask(query))
+            failure = "" if len(answers) == len(pictures) else WRONG_COUNT.format(found=len(answers), asked=len(pictures))
+        except comfy.model_management.InterruptProcessingException:
+            # An Exception on old hosts: the user's cancel is no failure of the model.
+            raise
+        except Exception as error:
+            answers, failure = (), f"{type(error).__name__}: {error}"
+            _free_after(error)
+        return Answers(step, pictures, None if failure else answers, failure, time.perf_counter() - start)
+
+
+def _free_after(error: Exception) -> None:
+    """Give back what an attempt took that ran out of memory."""
+    if isinstance(error, comfy.model_management.OOM_EXCEPTION):
+        comfy.model_management.soft_empty_cache()

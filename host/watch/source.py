@@ -1,0 +1,40 @@
+"""An `AVERT_NEGATIVE` whose words come during the run, from a vision-language model that watches the picture form (VL-DNP)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from ...vlm.backend import Backend, Example
+from ...vlm.instructions import Instruction
+from ...vlm.memory import Mode
+from ...vlm.transcript import Transcript
+from ..negative import NOT_A_CONDITIONING
+
+
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """Hold what one node asked for: made once, never changed; a run that uses it makes a `Watch` of its own.
+
+    clip: encodes the answers; backend: gives them (None: only `replay` does); vae: decodes what is shown (None: the model's preview decoder);
+    query_steps: as in `vlm.schedule`; most: phrases in force at once; threshold: how much a picture must have changed to be asked about again,
+    |x0 - x0_before| / |x0_before|; overlap: go on sampling while the answer is made, where the back end works elsewhere.
+    """
+
+    clip: Any
+    backend: Backend | None
+    vae: Any
+    instruction: Instruction
+    examples: tuple[Example, ...]
+    query_steps: str
+    mode: Mode
+    most: int
+    max_tokens: int
+    seed: int
+    threshold: float
+    overlap: bool
+    replay: Transcript | None = None
+
+    def __iter__(self) -> NoReturn:
+        """Refuse to be read as the host's CONDITIONING, which is a list."""
+        raise TypeError(NOT_A_CONDITIONING)

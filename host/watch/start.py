@@ -1,0 +1,33 @@
+"""Begin to watch a run for every source that its nodes share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from ...guidance.schedule import SigmaRange
+from ..record import Recorder
+from ..task import Task
+from .run import Watch
+from .source import Watched
+
+
+def start_watches(guider: Any, tasks: Sequence[Task], recorder: Recorder, stack: ExitStack) -> dict[Watched, Watch]:
+    """Give each source that acts in this run its watch; one that several nodes use is asked once for all of them."""
+    sampling: Callable[[float], float] = guider.model_patcher.get_model_object("model_sampling").percent_to_sigma
+    windows: dict[Watched, list[SigmaRange]] = {}
+    for task in tasks:
+        acts = not task.mechanism.neutral and task.window.start_percent != task.window.end_percent
+        if isinstance(task.negative, Watched) and acts:
+            windows.setdefault(task.negative, []).append(task.window.sigmas(sampling))
+    watches = {source: Watch(guider, source, active, number) for number, (source, active) in enumerate(windows.items())}
+    for watch in watches.values():
+        # What it saw is kept even of a run that broke off; it is read after the watch has ended.
+        stack.callback(_keep, recorder, watch)
+        stack.enter_context(watch)
+    return watches
+
+
+def _keep(recorder: Recorder, watch: Watch) -> None:
+    recorder.keep_watch(watch.transcript, watch.notes)
