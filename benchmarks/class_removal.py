@@ -34,9 +34,9 @@ def open_pack() -> None:
 
 def options_from_command() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--classes", type=int, nargs="+", default=[0, 3, 4, 8])
-    parser.add_argument("--count", type=int, default=2000, help="pictures of each setting")
-    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--classes", type=int, nargs="+", default=[3, 8])
+    parser.add_argument("--count", type=int, default=1000, help="pictures of each setting")
+    parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--training", type=int, default=6000, help="training steps of the diffusion model")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     return parser.parse_args()

@@ -11,9 +11,10 @@ from typing import Any
 
 from comfy_api.latest import ComfyExtension, io, ui
 
-__all__ = ["ComfyExtension", "NegativeSocket", "describe", "io", "one_of", "take", "ui"]
+__all__ = ["ComfyExtension", "NegativeSocket", "VLMSocket", "describe", "io", "one_of", "take", "ui"]
 
 NegativeSocket = io.Custom("AVERT_NEGATIVE")
+VLMSocket = io.Custom("AVERT_VLM")
 
 
 def describe(**fields: Any) -> io.Schema:

@@ -1,40 +1,44 @@
 """A vision-language model that the host itself runs: any CLIP that sees pictures and generates text, such as the Qwen3-VL that encodes the prompt.
 
-Which one it is, is told by its tokenizer's special tokens, for each kind writes a conversation in its own way; everything else is the host's
-(CLIP.generate in comfy/sd.py).
+Each kind writes a conversation in its own way. Which kind it is, is found out by trying: the right way is the one in which a picture arrives among
+the tokens. All else is the host's (CLIP.generate in comfy/sd.py, TextGenerate in comfy_extras/nodes_textgen.py).
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import comfy.model_management
 import comfy.utils
+import torch
 from torch import Tensor
 
 from ..vlm.backend import Query
 
-NO_TEXT = (
-    "The CLIP that is to watch ({name}) cannot answer questions about pictures; connect a vision-language model to `vlm`: a Qwen3-VL or Gemma loaded with "
-    "Load CLIP, or Avert Load VLM."
+BLIND = (
+    "The CLIP that is to watch ({name}) does not see pictures; connect one that does to `vlm`: a Qwen3-VL, Qwen3.5 or Gemma loaded with Load CLIP, or "
+    "Avert Load VLM."
 )
-TOO_OLD = "This ComfyUI is too old to let a text encoder answer questions; update it, or connect Avert Load VLM to `vlm`."
+MUTE = "The CLIP that is to watch ({name}) cannot write text; connect a vision-language model to `vlm`: a Qwen3-VL, Qwen3.5 or Gemma, or Avert Load VLM."
+TOO_OLD = "This ComfyUI is too old to let a text encoder write text; update ComfyUI, or connect Avert Load VLM to `vlm`."
 
 
 @dataclass(frozen=True)
 class Template:
-    """Write a conversation: each part with {} for what is said; `picture` stands where a picture is."""
+    """Write a conversation: each part with {} for what is said; `picture` stands where a picture is.
 
-    marker: str
+    listed: pictures are handed over in a list; else in one tensor, of which only some encoders take more than one.
+    """
+
     system: str
     user: str
     assistant: str
     ask: str
     picture: str
+    listed: bool
 
     def written(self, query: Query) -> str:
         """Write the instruction, the examples with their answers, and the question about one picture."""
@@ -43,13 +47,101 @@ class Template:
         shown = "".join(question + self.assistant.format(example.answer) for example in query.examples)
         return self.system.format(told.system) + shown + question + self.ask
 
+    def pictures(self, pictures: Sequence[Tensor]) -> dict[str, Any]:
+        """Hand over pictures, each [H, W, 3] in 0..1."""
+        batches = [picture[None] for picture in pictures]
+        if self.listed:
+            return {"images": batches}
+        height, width = pictures[-1].shape[:2]
+        return {"image": torch.cat([_sized(batch, height, width) for batch in batches])}
 
-# Models that think are told that they have thought already.
+
+# Text that begins with a template's own marker is not put into another one. Models that think are told that they have thought already.
 QWEN = Template(
-    "<|im_start|>", "<|im_start|>system\n{}<|im_end|>\n", "<|im_start|>user\n{}<|im_end|>\n", "<|im_start|>assistant\n{}<|im_end|>\n",
-    "<|im_start|>assistant\n<think>\n\n</think>\n\n", "<|vision_start|><|image_pad|><|vision_end|>",
+    "<|im_start|>system\n{}<|im_end|>\n", "<|im_start|>user\n{}<|im_end|>\n", "<|im_start|>assistant\n{}<|im_end|>\n",
+    "<|im_start|>assistant\n<think>\n\n</think>\n\n", "<|vision_start|><|image_pad|><|vision_end|>", True,
 )  # fmt: skip
-GEMMA = Template(
-    "<start_of_turn>", "<start_of_turn>system\n{}<end_of_turn>\n", "<start_of_turn>user\n{}<end_of_turn>\n", "<start_of_turn>model\n{}<end_of_turn>\n",
-    "<start_of_turn>model\n", "\n\n<image_soft_token>\n\n",
+GEMMA3 = Template(
+    "<start_of_turn>system\n{}<end_of_turn>\n", "<start_of_turn>user\n{}<end_of_turn>\n", "<start_of_turn>model\n{}<end_of_turn>\n",
+    "<start_of_turn>model\n", "\n\n<image_soft_token>\n\n", False,
 )  # fmt: skip
+GEMMA4 = Template(
+    "<|turn>system\n{}<turn|>\n", "<|turn>user\n{}<turn|>\n", "<|turn>model\n{}<turn|>\n", "<|turn>model\n", "\n\n<|image><|image|><image|>\n\n", False,
+)  # fmt: skip
+
+
+class ClipBackend:
+    """Ask a CLIP of the host. It works where the host puts it, in turn with the diffusion model."""
+
+    elsewhere = False
+
+    def __init__(self, clip: Any) -> None:
+        self._clip = clip
+        self.patcher = clip.patcher
+        self.name = type(clip.cond_stage_model).__name__
+        if not hasattr(clip, "generate"):
+            raise ValueError(TOO_OLD)
+        self._template, self._several = self._recognise()
+        if not hasattr(clip.cond_stage_model, "generate"):
+            raise ValueError(MUTE.format(name=self.name))
+
+    def _recognise(self) -> tuple[Template, bool]:
+        """Find the template in which pictures arrive, and whether two of them do."""
+        grey = torch.full((64, 64, 3), 0.5)
+        for template in (QWEN, GEMMA3, GEMMA4):
+            arrived = [self._arrived(template, [grey] * count) for count in (1, 2)]
+            if arrived[0] == 1:
+                return template, arrived[1] == 2
+        raise ValueError(BLIND.format(name=self.name))
+
+    def _arrived(self, template: Template, pictures: list[Tensor]) -> int:
+        text = template.user.format(template.picture * len(pictures) + "?")
+        try:
+            tokens = self._clip.tokenize(text, **template.pictures(pictures), min_length=1, thinking=False)
+        except (TypeError, AttributeError):
+            # Tokenizers of text alone do not know what to do with a picture.
+            return 0
+        return sum(_is_picture(token) for chunks in tokens.values() for chunk in chunks for token in chunk)
+
+    def ask(self, query: Query) -> list[str]:
+        """Answer greedily, picture by picture: the host generates for one conversation at a time."""
+        if not self._several:
+            query = Query(query.instruction, query.pictures, (), query.max_tokens, query.seed, query.stopped)
+        return [self._answer(query, picture) for picture in query.pictures]
+
+    def _answer(self, query: Query, picture: Tensor) -> str:
+        shown = [*(example.picture for example in query.examples), picture]
+        tokens = self._clip.tokenize(self._template.written(query), **self._template.pictures(shown), min_length=1, thinking=False)
+        with quiet_progress():
+            try:
+                ids = self._clip.generate(tokens, do_sample=False, max_length=query.max_tokens, seed=query.seed)
+            except AttributeError as error:
+                raise RuntimeError(MUTE.format(name=self.name)) from error
+        answer: str = self._clip.decode(ids)
+        return answer
+
+
+def _is_picture(token: tuple[Any, ...]) -> bool:
+    return isinstance(token[0], dict) and token[0].get("type") == "image"
+
+
+def _sized(picture: Tensor, height: int, width: int) -> Tensor:
+    if picture.shape[1:3] == (height, width):
+        return picture
+    sized: Tensor = comfy.utils.common_upscale(picture.movedim(-1, 1), width, height, "area", "disabled").movedim(1, -1)
+    return sized
+
+
+@contextmanager
+def quiet_progress() -> Iterator[None]:
+    """Keep an inner loop's progress from moving the sampler's bar, which has the same node; the user's cancel still passes."""
+
+    def cancelled(*args: Any, **kwargs: Any) -> None:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+
+    before = comfy.utils.PROGRESS_BAR_HOOK
+    comfy.utils.set_progress_bar_global_hook(cancelled)
+    try:
+        yield
+    finally:
+        comfy.utils.set_progress_bar_global_hook(before)

@@ -9,6 +9,7 @@ from .nag import AvertNAG, AvertNASA
 from .negative import AvertAmplify, AvertNegativePrompt
 from .report import AvertReport
 from .score import AvertNegativeGuidance, AvertPerpNeg, AvertSLD
+from .vlm import AvertLoadVLM, AvertVLMNegative
 from .vsf import AvertVSF
 
 
@@ -23,6 +24,8 @@ class AvertExtension(ComfyExtension):
             AvertSLD,
             AvertPerpNeg,
             AvertNegativePrompt,
+            AvertVLMNegative,
+            AvertLoadVLM,
             AvertAmplify,
             AvertReport,
             AvertDemoModel,

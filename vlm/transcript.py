@@ -53,16 +53,18 @@ class Transcript:
 def read_transcript(text: str) -> Transcript:
     """Read what `written` wrote. Raises ValueError with one sentence when it is something else."""
     if len(text) > MOST_CHARACTERS:
-        raise ValueError(f"The transcript has {len(text)} characters; paste the one of a single run, from the report of Avert Report.")
+        raise ValueError(f"The transcript has {len(text)} characters; paste the `json` of Avert Report of a single run.")
     try:
         found = json.loads(text)
+        # A whole report has the transcripts of its run, of which one is all that is ever needed: a node watches for itself.
+        found = found["watched"][0] if "watched" in found else found
         if found["avert_transcript"] != VERSION:
             raise ValueError
         entries = tuple(_entry(one) for one in _listed(found["entries"]))
         return Transcript(_count(found["steps"]), _count(found["pictures"]), entries)
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ValueError(
-            "The transcript to replay cannot be read; paste the text that Avert Report gives as `transcript`, from its first { to its last }."
+            "The transcript to replay cannot be read; paste the `json` of Avert Report, from its first { to its last }."
         ) from None
 
 

@@ -122,12 +122,12 @@ def beside_empty(model: Any, texts: Texts, cfg: float) -> Sampling:
 
 
 def static(model: Any, texts: Texts, scale: float) -> Sampling:
-    return beside_empty(AvertNegativeGuidance.execute(model, scale, texts.padded_negative, "positive").args[0], texts, CFG)
+    return beside_empty(AvertNegativeGuidance.execute(model, scale, texts.padded_negative).args[0], texts, CFG)
 
 
 def dng(model: Any, texts: Texts, scale: float) -> Sampling:
-    """The node's defaults but for the scale."""
-    return beside_empty(AvertDNG.execute(model, scale, 0.01, 0.2, 3.0, 1e-6, 0.8, texts.padded_negative).args[0], texts, CFG)
+    """Compared with the empty prompt, as static guidance here; a temperature for a latent of 1,024 numbers."""
+    return beside_empty(AvertDNG.execute(model, scale, 0.3, 1.0, 0.0, 1e-6, 0.9, texts.padded_negative, "empty").args[0], texts, CFG)
 
 
 def sld(model: Any, texts: Texts, scale: float) -> Sampling:
@@ -153,8 +153,8 @@ METHODS = (
     Method("guided, CFG without negative", "guided, none", cfg_empty, (2.0, 3.0, 5.0), 3.0, "guided"),
     Method("guided, CFG", "guided, CFG", cfg_negative, (2.0, 3.0, 5.0), 3.0, "guided", "guided, CFG without negative"),
     Method(PLAIN_ANCESTRAL, PLAIN_ANCESTRAL, beside_empty, (CFG,), CFG, "guided", PLAIN_ANCESTRAL, ANCESTRAL),
-    Method("static", "static", static, (0.5, 1.0, 2.0, 4.0), 2.0, "guided", PLAIN_ANCESTRAL, ANCESTRAL),
-    Method("DNG", "DNG", dng, (5.0, 20.0, 60.0, 200.0), 20.0, "guided", PLAIN_ANCESTRAL, ANCESTRAL),
+    Method("static", "static", static, (0.5, 1.0, 2.0, 3.0), 2.0, "guided", PLAIN_ANCESTRAL, ANCESTRAL),
+    Method("DNG", "DNG", dng, (0.5, 1.0, 2.0, 5.0, 10.0), 5.0, "guided", PLAIN_ANCESTRAL, ANCESTRAL),
     Method("SLD", "SLD", sld, (20.0, 100.0, 1000.0), 1000.0, "guided", PLAIN_ANCESTRAL, ANCESTRAL),
     Method("Perp-Neg", "Perp-Neg", perp_neg, (0.5, 1.0, 2.0), 1.0, "guided", PLAIN_ANCESTRAL, ANCESTRAL),
 )

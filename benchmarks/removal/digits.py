@@ -42,7 +42,7 @@ class Denoiser(nn.Module):
         self.last = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, PIXELS))
 
     def forward(self, x: Tensor, sigma: Tensor, classes: Tensor) -> Tensor:
-        """x: [B, 1, 8, 8]; sigma, classes: [B]."""
+        """x: [B, 1, 8, 8]; sigma, classes: [B], or [1] for all alike."""
         scale = 0.5 / (sigma**2 + 0.25).sqrt()
         angles = sigma.log()[:, None] / 4 * 2 ** torch.arange(16)
         told = functional.silu(self.level(torch.cat([angles.sin(), angles.cos()], 1)) + self.classes(classes))

@@ -171,10 +171,10 @@ class Watch:
     def _changed(self, picture: int, predicted: Tensor) -> bool:
         """Tell whether a picture differs enough from what was last looked at."""
         before = self._seen.get(picture)
-        if before is None or self._source.threshold <= 0 or before.shape != predicted.shape:
+        if before is None or self._source.min_change <= 0 or before.shape != predicted.shape:
             return True
         distance = (predicted - before).float().norm() / before.float().norm().clamp_min(1e-12)
-        return bool(distance > self._source.threshold)
+        return bool(distance > self._source.min_change)
 
     def _hear(self, found: Answers, step: int) -> None:
         """Take answers in; they act from the next evaluation on."""

@@ -10,6 +10,7 @@ from ...vlm.instructions import Instruction
 from ...vlm.memory import Mode
 from ...vlm.transcript import Transcript
 from ..negative import NOT_A_CONDITIONING
+from ..textgen import ClipBackend
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +18,7 @@ class Watched:
     """Hold what one node asked for: made once, never changed; a run that uses it makes a `Watch` of its own.
 
     clip: encodes the answers; backend: gives them (None: only `replay` does); vae: decodes what is shown (None: the model's preview decoder);
-    query_steps: as in `vlm.schedule`; most: phrases in force at once; threshold: how much a picture must have changed to be asked about again,
+    query_steps: as in `vlm.schedule`; most: phrases in force at once; min_change: how much a picture must have changed to be asked about again,
     |x0 - x0_before| / |x0_before|; overlap: go on sampling while the answer is made, where the back end works elsewhere.
     """
 
@@ -31,10 +32,18 @@ class Watched:
     most: int
     max_tokens: int
     seed: int
-    threshold: float
+    min_change: float
     overlap: bool
     replay: Transcript | None = None
 
     def __iter__(self) -> NoReturn:
         """Refuse to be read as the host's CONDITIONING, which is a list."""
         raise TypeError(NOT_A_CONDITIONING)
+
+
+def backend_of(vlm: Any) -> Backend:
+    """Give who answers: what an AVERT_VLM holds, or a CLIP of the host."""
+    if hasattr(vlm, "ask"):
+        backend: Backend = vlm
+        return backend
+    return ClipBackend(vlm)

@@ -37,6 +37,12 @@ CONTRACT: dict[str, dict[str, Any]] = {
     },
     "AvertPerpNeg": {"model": None, "negative": None, "negative_scale": 1.0, "start_percent": 0.0, "end_percent": 1.0},
     "AvertNegativePrompt": {"clip": None, "text": None},
+    "AvertVLMNegative": {
+        "clip": None, "instruction": "safety", "look_for": "", "query_steps": "45, 44, 43, 41, 38, 34, 29, 23, 16, 8 of 50", "mode": "replace",
+        "max_phrases": 8, "max_tokens": 48, "seed": 0, "vlm": None, "vae": None, "examples": None, "example_answers": "", "min_change": 0.0,
+        "overlap": True, "replay": "",
+    },
+    "AvertLoadVLM": {"model_name": None, "device": "default"},
     "AvertAmplify": {"conditioning": None, "empty": None, "amount": 8.0},
     "AvertReport": {"model": None, "latent": None},
     "AvertDemoModel": {"variant": "few_step"},
@@ -50,11 +56,14 @@ OUTPUTS = {
     "AvertSLD": ["MODEL"],
     "AvertPerpNeg": ["MODEL"],
     "AvertNegativePrompt": ["AVERT_NEGATIVE"],
+    "AvertVLMNegative": ["AVERT_NEGATIVE"],
+    "AvertLoadVLM": ["AVERT_VLM"],
     "AvertAmplify": ["CONDITIONING,AVERT_NEGATIVE"],
     "AvertReport": ["LATENT", "IMAGE", "IMAGE", "STRING", "STRING"],
     "AvertDemoModel": ["MODEL", "CLIP", "VAE"],
 }
 OPTIONAL = {"negative", "start_percent", "end_percent", "blocks", "layout", "reference", "preset"}
+OPTIONAL |= {"vlm", "vae", "examples", "example_answers", "min_change", "overlap", "replay", "device"}
 
 
 @pytest.fixture(scope="module")

@@ -144,7 +144,7 @@ def test_nodes_that_share_a_source_ask_once(worlds: dict[str, Any]) -> None:
 
 def test_a_picture_that_did_not_change_is_not_asked_about_again(worlds: dict[str, Any]) -> None:
     world, backend = worlds["guided"], Script(["hat", "none"])
-    model = guided(world, STATIC, watched(world, backend, "every", threshold=1e6))
+    model = guided(world, STATIC, watched(world, backend, "every", min_change=1e6))
     picture(model, world, 3.0, 2)
     assert len(backend.queries) == 1
     assert {entry.kind for entry in transcript_of(model).entries if entry.asked > 1} == {"unchanged"}

@@ -56,7 +56,7 @@ class Script:
 def watched(world: tuple[Any, Any, Any], backend: Any, query_steps: str = "6, 3", **fields: Any) -> Watched:
     settings: dict[str, Any] = {
         "clip": world[1], "backend": backend, "vae": world[2], "instruction": instruction("custom", "hats"), "examples": (), "query_steps": query_steps,
-        "mode": "replace", "most": 8, "max_tokens": 32, "seed": 0, "threshold": 0.0, "overlap": False, "replay": None,
+        "mode": "replace", "most": 8, "max_tokens": 32, "seed": 0, "min_change": 0.0, "overlap": False, "replay": None,
     }  # fmt: skip
     return Watched(**(settings | fields))
 

@@ -61,6 +61,10 @@ def test_a_transcript_is_read_as_it_was_written():
     assert again.at(3) == {0: ("hat",)} and again.at(6) == {0: (), 1: ("moon", "big sun")} and again.at(4) == {}
 
 
+def test_a_whole_report_has_it_too():
+    assert read_transcript(json.dumps({"family": "SD3", "watched": [json.loads(SAID.written())]})) == SAID
+
+
 def test_long_answers_are_cut_but_negatives_are_not():
     entry = Entry(1, 0, "phrases", "x" * 10_000, ("hat",), 2, 0.1)
     assert len(read_transcript(Transcript(8, 1, (entry,)).written()).entries[0].answer) == ANSWER_CHARACTERS

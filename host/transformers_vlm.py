@@ -1,0 +1,136 @@
+"""A vision-language model in a local folder, run by transformers and held in memory by the host.
+
+Loaded without code of its own and without any download; wrapped in a ModelPatcher, so that the host moves and unloads it as it does its own models.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management
+import comfy.model_patcher
+import torch
+from torch import Tensor
+
+from ..vlm.backend import Query
+
+MISSING = "This needs transformers with vision-language models (4.50 or newer), which this Python does not have: {error}. Update it as ComfyUI's requirements say."
+UNKNOWN = "transformers could not load the model in {folder}: {error}"
+DEVICES = ("default", "cpu")
+
+
+def load_vlm(folder: Path, device: str) -> TransformersBackend:
+    """Load a model folder. Raises ValueError in one sentence when it cannot be."""
+    try:
+        from transformers import AutoModelForImageTextToText, AutoProcessor
+    except ImportError as error:
+        raise ValueError(MISSING.format(error=error)) from error
+    load_device = torch.device("cpu") if device == "cpu" else comfy.model_management.text_encoder_device()
+    options: dict[str, Any] = {"local_files_only": True}
+    try:
+        processor = AutoProcessor.from_pretrained(folder, **options)
+        model = AutoModelForImageTextToText.from_pretrained(
+            folder, use_safetensors=True, dtype=_dtype(load_device), attn_implementation="sdpa", **options
+        )
+    except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
+        raise ValueError(UNKNOWN.format(folder=folder, error=" ".join(str(error).split())[:300])) from error
+    offload_device = comfy.model_management.text_encoder_offload_device()
+    patcher = comfy.model_patcher.ModelPatcher(Held(model), load_device, offload_device)
+    return TransformersBackend(folder.name, patcher, processor)
+
+
+def _dtype(device: torch.device) -> torch.dtype:
+    """Choose as the host would; its choice for text encoders is half precision on CPUs too, where it only casts it away layer by layer."""
+    if comfy.model_management.should_use_bf16(device):
+        return torch.bfloat16
+    return torch.float16 if comfy.model_management.should_use_fp16(device) else torch.float32
+
+
+class Held(torch.nn.Module):
+    """Hold a model for the host, which writes `device` to what it moves; transformers' own models do not let it."""
+
+    def __init__(self, inner: torch.nn.Module) -> None:
+        super().__init__()
+        self.inner = inner.train(False).requires_grad_(False)
+
+
+class TransformersBackend:
+    """Ask a model of transformers, the whole batch at once. `elsewhere`: it works on another device than the one that samples."""
+
+    def __init__(self, name: str, patcher: Any, processor: Any) -> None:
+        self.name = name
+        self.patcher = patcher
+        self.elsewhere = patcher.load_device != comfy.model_management.get_torch_device()
+        self._processor = processor
+        tokenizer = getattr(processor, "tokenizer", processor)
+        # Answers begin where prompts end, so that what makes prompts of a batch equally long stands in front.
+        tokenizer.padding_side = "left"
+        template = str(getattr(processor, "chat_template", None) or getattr(tokenizer, "chat_template", None) or "")
+        # Only where the template knows it: others warn of it at every question.
+        self._thoughtless = {"enable_thinking": False} if "enable_thinking" in template else {}
+
+    def ask(self, query: Query) -> list[str]:
+        """Answer greedily, or drawn from the query's seed where the model's own settings say that it draws."""
+        if not self.elsewhere:
+            comfy.model_management.load_models_gpu([self.patcher])
+        with torch.random.fork_rng(devices=_devices(self.patcher.load_device)):
+            torch.manual_seed(query.seed)
+            return self._answers(query)
+
+    def _answers(self, query: Query) -> list[str]:
+        text = self._processor.apply_chat_template(_conversation(query), tokenize=False, add_generation_prompt=True, **self._thoughtless)
+        shown = [_image(example.picture) for example in query.examples]
+        images = [[*shown, _image(picture)] for picture in query.pictures]
+        # The template has written the special tokens already.
+        inputs = self._processor(text=[text] * len(images), images=images, return_tensors="pt", padding=True, add_special_tokens=False)
+        inputs = inputs.to(self.patcher.load_device, dtype=self.patcher.model.inner.dtype)
+        told = self.patcher.model.inner.generate(
+            **inputs, max_new_tokens=query.max_tokens, do_sample=False, stopping_criteria=[_Stop(query, in_turn=not self.elsewhere)]
+        )
+        answers: list[str] = self._processor.batch_decode(told[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        return answers
+
+
+class _Stop:
+    """End an answer that nobody waits for, or when the user cancels (a StoppingCriteria: called after each token).
+
+    The host's cancel is raised once, by whoever polls first: in turn with the sampler it is raised here; from a thread of its own it is only looked at.
+    """
+
+    def __init__(self, query: Query, in_turn: bool) -> None:
+        self._query = query
+        self._in_turn = in_turn
+
+    def __call__(self, input_ids: Tensor, scores: Any, **options: Any) -> Tensor:
+        if self._in_turn:
+            comfy.model_management.throw_exception_if_processing_interrupted()
+        over = self._query.stopped() or comfy.model_management.processing_interrupted()
+        return torch.full((input_ids.shape[0],), over, device=input_ids.device, dtype=torch.bool)
+
+
+def _conversation(query: Query) -> list[dict[str, Any]]:
+    """Write the instruction, the examples with their answers, and the question about one picture, as chat templates take them."""
+    told = query.instruction
+    messages: list[dict[str, Any]] = [_said("system", told.system)]
+    for example in query.examples:
+        messages += [_asked(told.question), _said("assistant", example.answer)]
+    return [*messages, _asked(told.question)]
+
+
+def _said(role: str, text: str) -> dict[str, Any]:
+    return {"role": role, "content": [{"type": "text", "text": text}]}
+
+
+def _asked(question: str) -> dict[str, Any]:
+    return {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}
+
+
+def _image(picture: Tensor) -> Any:
+    from PIL import Image
+
+    return Image.fromarray((picture.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy())
+
+
+def _devices(device: torch.device) -> list[torch.device]:
+    return [device] if device.type == "cuda" else []

@@ -1,0 +1,45 @@
+"""Find vision-language models that lie in the user's own folders, and refuse what is not safe to load."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import folder_paths
+
+# Below ComfyUI's models folder; most packs that load such models use the first.
+PLACES = ("LLM", "VLM")
+NONE_FOUND = "no model found"
+NO_MODEL = (
+    "There is no vision-language model {name!r}; put its folder (config.json, tokenizer and *.safetensors files, as it is published) into {places}, and "
+    "press R in ComfyUI to read the folders again."
+)
+OWN_CODE = "The model {name!r} brings Python code of its own (auto_map in its configuration), which is not run; use a model that transformers knows itself."
+NO_WEIGHTS = "The model {name!r} has no *.safetensors file; other formats can hold code and are not loaded. Get it in safetensors form."
+
+
+def places() -> list[Path]:
+    """List the folders that hold models."""
+    return [Path(folder_paths.models_dir) / place for place in PLACES]
+
+
+def known() -> list[str]:
+    """List the models, as place/folder, or place/owner/folder."""
+    found = []
+    for place in places():
+        for config in sorted((*place.glob("*/config.json"), *place.glob("*/*/config.json"))):
+            found.append(config.parent.relative_to(place.parent).as_posix())
+    return found or [NONE_FOUND]
+
+
+def model_folder(name: str) -> Path:
+    """Give the folder of a model by its name in the list; anything that is not in the list is refused, paths out of the folder too."""
+    if name == NONE_FOUND or name not in known():
+        raise ValueError(NO_MODEL.format(name=name, places=" or ".join(str(place) for place in places())))
+    folder = Path(folder_paths.models_dir) / name
+    # transformers asks on the server's console whether to run such code, and waits.
+    if any("auto_map" in json.loads(file.read_text(encoding="utf-8")) for file in folder.glob("*config.json")):
+        raise ValueError(OWN_CODE.format(name=name))
+    if not any(folder.glob("*.safetensors")):
+        raise ValueError(NO_WEIGHTS.format(name=name))
+    return folder

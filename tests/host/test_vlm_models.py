@@ -1,0 +1,182 @@
+"""Check that real vision-language models, tiny and random, do the whole path: they see, say something, are read, and guide."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+import pytest
+import torch
+from avert.host.demo import load_demo
+from avert.host.install import last_report
+from avert.host.textgen import ClipBackend
+from avert.host.transformers_vlm import load_vlm
+from avert.host.vlm_folder import NONE_FOUND, known, model_folder
+from avert.host.watch.source import backend_of
+from avert.vlm.backend import Example, Query
+from avert.vlm.instructions import instruction
+
+from demo_weights import write_weights
+from tiny_clip import tiny_clip
+from tiny_vlms import KINDS, write_vlm
+from watched_runs import STATIC, VSF, guided, picture, watched
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="module")
+def worlds(models: Path) -> dict[str, Any]:
+    folder = write_weights(models, seed=60)
+    return {variant: load_demo(variant, folder) for variant in ("few_step", "guided")}
+
+
+@pytest.fixture(params=KINDS)
+def vlm(request: pytest.FixtureRequest, models: Path) -> Any:
+    if request.param == "smolvlm":
+        pytest.importorskip("num2words", reason="transformers' SmolVLM needs the package num2words, which ComfyUI does not bring")
+    folder = models / request.param
+    return load_vlm(folder if folder.exists() else write_vlm(request.param, folder), "default")
+
+
+def pictures(count: int) -> list[torch.Tensor]:
+    return [torch.rand(64, 64, 3, generator=torch.Generator().manual_seed(i)) for i in range(count)]
+
+
+def query(shown: Sequence[torch.Tensor], examples: int = 1, tokens: int = 6, **more: Any) -> Query:
+    return Query(instruction("custom", "hats"), shown, tuple(Example(one, "hat") for one in pictures(examples)), tokens, **more)
+
+
+@torch.inference_mode()
+def test_a_batch_is_answered_as_each_alone(vlm: Any) -> None:
+    shown = pictures(3)
+    assert vlm.ask(query(shown)) == [vlm.ask(query([one]))[0] for one in shown]
+
+
+@torch.inference_mode()
+def test_it_looks_at_the_picture_and_the_examples(vlm: Any) -> None:
+    """Of what the last layer makes of a question, not of words: tiny random models often choose the same ones."""
+    seen: list[torch.Tensor] = []
+    head = vlm.patcher.model.inner.lm_head
+    hook = head.register_forward_hook(lambda module, args, out: seen.append(out[0, -1].clone()))
+    black, white = torch.zeros(64, 64, 3), torch.ones(64, 64, 3)
+    try:
+        for asked in (query([black], tokens=1), query([white], tokens=1), query([black], 0, tokens=1)):
+            vlm.ask(asked)
+    finally:
+        hook.remove()
+    assert not torch.equal(seen[0], seen[1]) and not torch.equal(seen[0], seen[2])
+
+
+@torch.inference_mode()
+def test_an_answer_that_nobody_waits_for_ends(vlm: Any) -> None:
+    calls: list[int] = []
+    vlm.ask(query(pictures(1), tokens=50, stopped=lambda: bool(calls.append(0)) or len(calls) >= 3))
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize("variant", ["few_step", "guided"])
+def test_nonsense_is_survived(vlm: Any, worlds: dict[str, Any], variant: str) -> None:
+    world = worlds[variant]
+    model = guided(world, VSF if variant == "few_step" else STATIC, watched(world, vlm, max_tokens=12))
+    assert torch.isfinite(picture(model, world, 3.0, 2)).all()
+    kinds = {entry["kind"] for entry in last_report(model).watched[0]["entries"]}
+    assert kinds and "failed" not in kinds
+
+
+def test_models_are_found_and_others_refused(models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(folder_paths, "models_dir", str(tmp_path))
+    assert known() == [NONE_FOUND]
+    with pytest.raises(ValueError, match="LLM"):
+        model_folder(NONE_FOUND)
+    good = write_vlm("qwen3-vl", tmp_path / "LLM" / "owner" / "good")
+    code, pickled = tmp_path / "VLM" / "code", tmp_path / "LLM" / "pickled"
+    for folder in (code, pickled):
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps({"auto_map": {"AutoModel": "evil.Evil"}} if folder is code else {}))
+        (folder / "pytorch_model.bin").write_bytes(b"")
+    assert known() == ["LLM/owner/good", "LLM/pickled", "VLM/code"]
+    assert model_folder("LLM/owner/good") == good
+    for name, reason in (
+        ("VLM/code", "auto_map"),
+        ("LLM/pickled", "safetensors"),
+        ("LLM/../../etc", "There is no"),
+        (str(good), "There is no"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            model_folder(name)
+
+
+def test_a_folder_that_is_no_such_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    with pytest.raises(ValueError, match="transformers could not load"):
+        load_vlm(tmp_path, "cpu")
+
+
+@pytest.fixture(scope="module")
+def qwen3vl() -> Any:
+    """The host's own Qwen3-VL text encoder, in small."""
+    host = pytest.importorskip("comfy.text_encoders.qwen3vl", reason="this host has no Qwen3-VL")
+    import comfy.sd
+    import comfy.supported_models_base
+
+    from tiny import randomise
+
+    small = {"hidden_size": 64, "intermediate_size": 64, "depth": 2, "deepstack_visual_indexes": [0, 1]}
+    before, host.QWEN3VL_VISION["qwen3vl_4b"] = host.QWEN3VL_VISION["qwen3vl_4b"], small
+    target = comfy.supported_models_base.ClipTarget(host.tokenizer("qwen3vl_4b"), host.te(model_type="qwen3vl_4b"))
+    cpu = torch.device("cpu")
+    options = {
+        "dtype": torch.float32, "load_device": cpu, "offload_device": cpu, "initial_device": cpu,
+        "qwen3vl_4b_model_config": {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1},
+    }  # fmt: skip
+    try:
+        clip = comfy.sd.CLIP(target, model_options=options)
+    finally:
+        host.QWEN3VL_VISION["qwen3vl_4b"] = before
+    randomise(clip.cond_stage_model, 3)
+    return clip
+
+
+@torch.inference_mode()
+def test_the_hosts_own_model_answers(qwen3vl: Any, worlds: dict[str, Any]) -> None:
+    backend = backend_of(qwen3vl)
+    shown = pictures(2)
+    answers = backend.ask(query(shown, tokens=4))
+    assert len(answers) == 2 and answers == [backend.ask(query([one], tokens=4))[0] for one in shown]
+    world = worlds["few_step"]
+    model = guided(world, VSF, watched(world, backend, max_tokens=4))
+    assert torch.isfinite(picture(model, world, 1.0)).all()
+    assert all(entry["kind"] != "failed" for entry in last_report(model).watched[0]["entries"])
+
+
+def test_the_conversation_that_it_reads(qwen3vl: Any) -> None:
+    """Our instruction and nothing of the host's own template, each picture at its question, and no thinking."""
+    backend = ClipBackend(qwen3vl)
+    asked = query(pictures(1), examples=1)
+    text = backend._template.written(asked)
+    assert text == (
+        f"<|im_start|>system\n{asked.instruction.system}<|im_end|>\n"
+        f"<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>{asked.instruction.question}<|im_end|>\n<|im_start|>assistant\nhat<|im_end|>\n"
+        f"<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>{asked.instruction.question}<|im_end|>\n"
+        "<|im_start|>assistant\n<think>\n\n</think>\n\n"
+    )
+    tokens = qwen3vl.tokenize(
+        text, **backend._template.pictures([asked.examples[0].picture, asked.pictures[0]]), min_length=1, thinking=False
+    )
+    (chunk,) = tokens["qwen3vl_4b"]
+    assert [i for i, token in enumerate(chunk) if isinstance(token[0], dict)] == [
+        i for i, token in enumerate(chunk) if i and chunk[i - 1][0] == 151652
+    ]
+    assert sum(isinstance(token[0], dict) for token in chunk) == 2
+
+
+@pytest.mark.parametrize("kind", ["sd1", "sd3", "flux", "wan"])
+def test_a_clip_that_cannot_see_is_refused(kind: str) -> None:
+    with pytest.raises(ValueError, match="does not see pictures|too old"):
+        backend_of(tiny_clip(kind))
