@@ -40,16 +40,29 @@ def machine(device: torch.device) -> str:
 
 def compare(ways: dict[str, Way], device: torch.device, rounds: int, warmup: int = 2) -> dict[str, Result]:
     """Run all ways in turns, `rounds` times; every round starts with another one, so that none always follows the same."""
-    names = list(ways)
-    results = {name: Result() for name in names}
-    for name in names:
+    results = {name: Result() for name in ways}
+    for name, way in ways.items():
         for _ in range(warmup):
-            ways[name]()
-        results[name].peak = _peak(ways[name], device)
+            way()
+        results[name].peak = _peak(way, device)
+    _in_turns(ways, results, device, rounds)
+    return results
+
+
+def timed(ways: dict[str, Way], rounds: int) -> dict[str, Result]:
+    """Do the same on the CPU, without looking at memory, after one run of each to warm up."""
+    results = {name: Result() for name in ways}
+    for way in ways.values():
+        way()
+    _in_turns(ways, results, torch.device("cpu"), rounds)
+    return results
+
+
+def _in_turns(ways: dict[str, Way], results: dict[str, Result], device: torch.device, rounds: int) -> None:
+    names = list(ways)
     for turn in range(rounds):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
             results[name].seconds.append(_seconds(ways[name], device))
-    return results
 
 
 def _seconds(way: Way, device: torch.device) -> float:

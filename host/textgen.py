@@ -109,6 +109,9 @@ class ClipBackend:
             query = Query(query.instruction, query.pictures, (), query.max_tokens, query.seed, query.stopped)
         return [self._answer(query, picture) for picture in query.pictures]
 
+    def forget(self) -> None:
+        """Keep nothing between questions anyway."""
+
     def _answer(self, query: Query, picture: Tensor) -> str:
         shown = [*(example.picture for example in query.examples), picture]
         tokens = self._clip.tokenize(self._template.written(query), **self._template.pictures(shown), min_length=1, thinking=False)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..vlm.backend import Query
+from .vlm_prefix import Reader
 
 MISSING = "This needs transformers with vision-language models (4.50 or newer), which this Python does not have: {error}. Update it as ComfyUI's requirements say."
 UNKNOWN = "transformers could not load the model in {folder}: {error}"
@@ -63,6 +64,7 @@ class TransformersBackend:
         self.patcher = patcher
         self.elsewhere = patcher.load_device != comfy.model_management.get_torch_device()
         self._processor = processor
+        self._reader = Reader(patcher.model.inner)
         tokenizer = getattr(processor, "tokenizer", processor)
         # Answers begin where prompts end, so that what makes prompts of a batch equally long stands in front.
         tokenizer.padding_side = "left"
@@ -78,18 +80,40 @@ class TransformersBackend:
             torch.manual_seed(query.seed)
             return self._answers(query)
 
+    def forget(self) -> None:
+        """Drop what was kept for the questions of a run."""
+        self._reader.forget()
+
     def _answers(self, query: Query) -> list[str]:
-        text = self._processor.apply_chat_template(_conversation(query), tokenize=False, add_generation_prompt=True, **self._thoughtless)
+        conversation = _conversation(query)
+        text, beginning = self._written(conversation, True), self._written(conversation[:-1], False)
         shown = [_image(example.picture) for example in query.examples]
-        images = [[*shown, _image(picture)] for picture in query.pictures]
-        # The template has written the special tokens already.
-        inputs = self._processor(text=[text] * len(images), images=images, return_tensors="pt", padding=True, add_special_tokens=False)
-        inputs = inputs.to(self.patcher.load_device, dtype=self.patcher.model.inner.dtype)
-        told = self.patcher.model.inner.generate(
-            **inputs, max_new_tokens=query.max_tokens, do_sample=False, stopping_criteria=[_Stop(query, in_turn=not self.elsewhere)]
-        )
-        answers: list[str] = self._processor.batch_decode(told[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        new = [_image(picture) for picture in query.pictures]
+        whole = self._read([text] * len(new), [[*shown, image] for image in new])
+        options = {"max_new_tokens": query.max_tokens, "do_sample": False, "stopping_criteria": [_Stop(query, in_turn=not self.elsewhere)]}
+        if text.startswith(beginning):
+            pictures = self._read([text.removeprefix(beginning)] * len(new), [[image] for image in new])
+            told = self._reader.generate(
+                (query.instruction, query.examples),
+                self._read([beginning], [shown] if shown else None),
+                whole,
+                pictures,
+                options,
+                query.stopped,
+            )
+        else:
+            told = self.patcher.model.inner.generate(**whole, **options)[:, whole["input_ids"].shape[1] :]
+        answers: list[str] = self._processor.batch_decode(told, skip_special_tokens=True)
         return answers
+
+    def _written(self, conversation: list[dict[str, Any]], ask: bool) -> str:
+        written: str = self._processor.apply_chat_template(conversation, tokenize=False, add_generation_prompt=ask, **self._thoughtless)
+        return written
+
+    def _read(self, texts: list[str], images: list[list[Any]] | None) -> Any:
+        # The template has written the special tokens already.
+        inputs = self._processor(text=texts, images=images, return_tensors="pt", padding=True, add_special_tokens=False)
+        return inputs.to(self.patcher.load_device, dtype=self.patcher.model.inner.dtype)
 
 
 class _Stop:

@@ -47,4 +47,7 @@ class Backend(Protocol):
         """Tell whether it works on another device than the diffusion model, so that both can work at once."""
 
     def ask(self, query: Query) -> list[str]:
-        """Return the answer for each picture, in its own words, or "none" where a gate says so."""
+        """Return the answer for each picture, in its own words."""
+
+    def forget(self) -> None:
+        """Drop what was kept for the questions of a run, which has ended."""

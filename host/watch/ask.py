@@ -80,6 +80,7 @@ class Questions:
         if self._aside is not None:
             self._aside.shutdown(wait=False, cancel_futures=True)
         self._waiting = None
+        self._backend.forget()
 
     def _counted(self, found: Answers) -> Answers:
         self._failures = 0 if found.answers is not None else self._failures + 1

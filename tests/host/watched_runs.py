@@ -40,6 +40,9 @@ class Script:
         if not wait:
             self.may_answer.set()
 
+    def forget(self) -> None:
+        self.forgotten = True
+
     def ask(self, query: Query) -> list[str]:
         number = len(self.queries)
         self.queries.append(query)

@@ -1,0 +1,104 @@
+"""Measure what watching costs: a vision-language model of fixed latency on another device, over whole runs of the demo world's guided model.
+
+    python benchmarks/vl_dnp.py --comfyui ~/comfy/ComfyUI
+
+The model is simulated: it waits and answers. One answer takes as long as 7.4 steps with a negative, as in the VL-DNP paper (29.7 s with ten
+questions against 12.0 s without, 50 steps: 1.77 s each, against 0.24 s). Waiting costs no computing, as on another device. The pictures are decoded with
+the VAE, the answer never changes, and the sampler is DPM++ 2M with 50 steps, as there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from measure import machine, table, timed  # noqa: E402
+from model import open_host  # noqa: E402
+
+STEPS, CFG, BATCH, LATENCY = 50, 3.0, 4, 7.4
+PROMPT, ANSWER = "a castle on the grass", "a flag"
+
+
+class Slow:
+    """Answer after a while."""
+
+    name = "simulated"
+
+    def __init__(self, seconds: float, elsewhere: bool) -> None:
+        self.seconds, self.elsewhere = seconds, elsewhere
+
+    def forget(self) -> None:
+        pass
+
+    def ask(self, query: Any) -> list[str]:
+        time.sleep(self.seconds)
+        return [ANSWER] * len(query.pictures)
+
+
+def options_from_command() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--comfyui", type=Path, default=Path(os.environ.get("COMFYUI_PATH", "~/comfy/ComfyUI")))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
+    return parser.parse_args()
+
+
+def ways(seconds: float | None = None) -> dict[str, Callable[[], object]]:
+    """List the ways of sampling; `seconds`: of an answer (None: only those that ask nobody)."""
+    import comfy.sample
+    from avert.guidance.score.combine import NegativeGuidance
+    from avert.host.demo import load_demo
+    from avert.host.guide import guide_score
+    from avert.host.watch.source import Watched
+    from avert.vlm.instructions import instruction
+    from avert.vlm.schedule import PAPER
+
+    model, clip, vae = load_demo("guided")
+    encoded = {text: clip.encode_from_tokens_scheduled(clip.tokenize(text)) for text in (PROMPT, "", ANSWER)}
+    noise, latent = torch.randn(BATCH, 16, 8, 8, generator=torch.Generator().manual_seed(0)), torch.zeros(BATCH, 16, 8, 8)
+
+    def run(negative: Any) -> Callable[[], object]:
+        guided = model if negative is None else guide_score(model, NegativeGuidance(2.0), negative, (0.0, 1.0))
+        return lambda: comfy.sample.sample(
+            guided, noise, STEPS, CFG, "dpmpp_2m", "simple", encoded[PROMPT], encoded[""], latent, disable_pbar=True, seed=0
+        )
+
+    def watched(query_steps: str, min_change: float = 0.0, overlap: bool = False) -> Callable[[], object]:
+        assert seconds is not None
+        told = instruction("custom", ANSWER)
+        return run(Watched(clip, Slow(seconds, overlap), vae, told, (), query_steps, "replace", 8, 48, 0, min_change, overlap))
+
+    found = {"no negative": run(None), "static negative guidance": run(encoded[ANSWER])}
+    if seconds is not None:
+        found |= {
+            "every step": watched("every"), "the paper's ten steps": watched(PAPER), "the paper's, if it changed by 0.1": watched(PAPER, 0.1),
+            "every step, overlapped": watched("every", overlap=True), "the paper's, overlapped": watched(PAPER, overlap=True),
+        }  # fmt: skip
+    return found
+
+
+@torch.inference_mode()
+def main() -> None:
+    options = options_from_command()
+    open_host(options.comfyui)
+    static = timed(ways(), 5)["static negative guidance"].median
+    latency = LATENCY * static / STEPS
+    results = timed(ways(latency), options.rounds)
+    about = f"{STEPS} steps of DPM++ 2M, {BATCH} pictures at once, one answer {1000 * latency:.0f} ms; {machine(torch.device('cpu'))}"
+    text = "# What watching costs\n\n" + table(about, results, "static negative guidance").replace("times plain", "times static")
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "vl_dnp.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
