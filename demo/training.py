@@ -140,8 +140,12 @@ def save(name: str, weights: dict[str, Tensor], summary: dict[str, Any], started
     WEIGHTS.mkdir(exist_ok=True)
     half = {key: value.half().contiguous() if value.dtype.is_floating_point else value.contiguous() for key, value in weights.items()}
     save_file(half, str(WEIGHTS / f"{name}.safetensors"))
+    summarise(name, sum(value.numel() for value in weights.values()), summary, started)
+
+
+def summarise(name: str, parameters: int, summary: dict[str, Any], started: float) -> None:
+    """Write what was measured into the common summary."""
     record = json.loads(SUMMARY.read_text()) if SUMMARY.exists() else {}
-    parameters = sum(value.numel() for value in weights.values())
     record[name] = {
         **summary,
         "parameters": parameters,

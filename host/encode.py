@@ -57,12 +57,7 @@ def encode_negative(clip: Any, text: str) -> Negative:
 def encode_line(clip: Any, text: str) -> list[Prompt]:
     """Encode one negative; several prompts come back only when the CLIP has hooks with a schedule, one for each part of it."""
     tokens = clip.tokenize(text)
-    unknown = [key for key in tokens if key not in CLIPS and key not in T5S]
-    if unknown:
-        raise ValueError(
-            f"Avert Negative Prompt does not know this text encoder ({', '.join(unknown)}); it knows CLIP, CLIP with T5, T5 and UMT5. "
-            "Use CLIP Text Encode and connect its CONDITIONING to `negative` instead."
-        )
+    _check_encoders(tokens)
     # What is left of T5's chunks is what it reads; CLIP reads all of them, padding too.
     read = {key: [_cut_padding(chunk, T5S[key].end) for chunk in chunks] if key in T5S else chunks for key, chunks in tokens.items()}
     bare = {key: [[(token[0], 1.0) for token in chunk] for chunk in chunks] for key, chunks in read.items()}
@@ -87,6 +82,20 @@ def encode_line(clip: Any, text: str) -> list[Prompt]:
             )
         )
     return prompts
+
+
+def check_known(clip: Any) -> None:
+    """Refuse a text encoder whose padding is not known."""
+    _check_encoders(clip.tokenize("picture"))
+
+
+def _check_encoders(tokens: dict[str, Any]) -> None:
+    unknown = [key for key in tokens if key not in CLIPS and key not in T5S]
+    if unknown:
+        raise ValueError(
+            f"Avert does not know this text encoder ({', '.join(unknown)}) and where its padding is; it knows CLIP, CLIP with T5, T5 and UMT5. Use CLIP "
+            "Text Encode and connect its CONDITIONING to `negative`, or, for a vision-language model that watches, a node that works on predictions."
+        )
 
 
 def _name(key: str) -> str:

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import comfy.samplers
-from torch import Tensor
+
+# Shared with the positive prompt, where they have begun already: the host would start them again (pre_run, hook.reset).
+SHARED = ("control", "hooks")
 
 
 class LateEncoder:
     """Hold what the host encodes a run's conditionings with (process_conds in comfy/samplers.py)."""
 
-    def __init__(
-        self, guider: Any, extra_args: Mapping[str, Any], noise: Tensor, latent_image: Tensor, mask: Tensor | None, *rest: Any
-    ) -> None:
-        """The arguments are those of a SAMPLER_SAMPLE wrapper, in its order."""
+    def __init__(self, guider: Any, extra_args: Mapping[str, Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """args, kwargs: what a SAMPLER_SAMPLE wrapper gets behind the callback."""
         self._guider = guider
         self._seed = extra_args.get("seed")
-        self._noise, self._latent_image, self._mask = noise, latent_image, mask
+        known = dict(zip(("noise", "latent_image", "denoise_mask"), args, strict=False)) | dict(kwargs)
+        self._noise, self._latent_image, self._mask = known["noise"], known.get("latent_image"), known.get("denoise_mask")
 
     def __call__(self, conditions: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Give the conditionings with what the model makes of them."""
         model = self._guider.inner_model
+        begun = [{key: condition[key] for key in SHARED if key in condition} for condition in conditions]
+        bare = [{key: value for key, value in condition.items() if key not in SHARED} for condition in conditions]
         # Of models that pack several streams into one latent; old hosts have none.
         packed = {} if getattr(model, "latent_shapes", None) is None else {"latent_shapes": model.latent_shapes}
         encoded = comfy.samplers.process_conds(
-            model, self._noise, {"negative": conditions}, self._noise.device, self._latent_image, self._mask, self._seed, **packed
+            model, self._noise, {"negative": bare}, self._noise.device, self._latent_image, self._mask, self._seed, **packed
         )
-        found: list[dict[str, Any]] = encoded["negative"]
-        return found
+        return [{**condition, **shared} for condition, shared in zip(encoded["negative"], begun, strict=True)]

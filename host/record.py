@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 
 OWN = "the sampler's own negative prompt"
+# As it should be, where a vision-language model watches.
+NOTHING_SEEN = "nothing to avoid was seen so far"
 SEEN = "what the vision-language model sees"
 
 
@@ -204,7 +206,8 @@ def _notes(report: RunReport) -> list[str]:
                 f"{node.mechanism}: the negative is a plain CONDITIONING, so its padding is unknown and counts as negative too, even when "
                 "its text is empty; use Avert Negative Prompt for the cleanest result."
             )
-    if report.layers_total and not report.steps and not any(node.idle for node in report.nodes):
+    seen_nothing = any(skip["reason"] == NOTHING_SEEN for skip in report.skipped)
+    if report.layers_total and not report.steps and not seen_nothing and not any(node.idle for node in report.nodes):
         notes.append(
             "No step was guided: "
             + (report.skipped[0]["reason"] if report.skipped else "the sampler did not evaluate the positive prompt")

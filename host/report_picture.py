@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from typing import Any
 
@@ -58,7 +59,9 @@ def _charts(report: RunReport) -> list[tuple[str, list[Series]]]:
 
 def _series(steps: list[dict[str, Any]], name: str, factor: float) -> list[Series]:
     samples = max((len(step[name]) for step in steps if name in step), default=0)
-    return [[(step["step"] + 1, factor * step[name][sample]) for step in steps if name in step] for sample in range(samples)]
+    known = [(step["step"] + 1, step[name]) for step in steps if name in step]
+    # Not a number: this picture had nothing to avoid then.
+    return [[(step, factor * values[sample]) for step, values in known if math.isfinite(values[sample])] for sample in range(samples)]
 
 
 def _chart(draw: ImageDraw.ImageDraw, top: int, title: str, series: list[Series]) -> None:

@@ -111,7 +111,7 @@ def _watched(transcript: dict[str, Any]) -> list[str]:
 
 
 def _cell(name: str, values: list[float]) -> str:
-    return " ".join(f"{value:.2%}" if name == "change" else f"{value:.4g}" for value in values) or "-"
+    return " ".join("-" if math.isnan(value) else f"{value:.2%}" if name == "change" else f"{value:.4g}" for value in values) or "-"
 
 
 def _mean(report: RunReport, name: str) -> float:

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from .compiled import marked_for_compile
 from .conditions import POSITIVE_LISTS, check_fits, host_condition, positives, resolve, separate_ids
-from .encode import encode_line
+from .encode import check_known, encode_line
 from .families import Family
 from .forward import Forward
 from .late import LateEncoder
-from .negative import Negative
+from .negative import Negative, from_conditioning
 from .plan import Places, lay_out
-from .record import Recorder
+from .record import NOTHING_SEEN, Recorder
 from .replaced import guard_text, number_blocks, wrap_replacements
 from .task import ReadyPrompt, ReadyTask, Task
 from .watch.run import Watch
@@ -50,9 +50,9 @@ class Run:
         for prompt in [ready.prompt for ready in self._prompts.values()]:
             check_fits(prompt, shown)
         for watch in {task.watch for task in self._tasks if task.watch is not None}:
-            # A word to try, so that a text encoder of another model is found out before anything was sampled.
-            for prompt in encode_line(watch.clip, "picture"):
-                check_fits(prompt, shown)
+            check_known(watch.clip)
+            for embedding, options in watch.trial or ():
+                check_fits(from_conditioning(embedding, options), shown)
             watch.listeners.append(partial(self._speak, watch.clip))
         for name, ready in self._prompts.items():
             self._guider.conds[name] = [host_condition(ready.prompt)]
@@ -71,7 +71,7 @@ class Run:
     def sampler_sample(self, executor: Any, guider: Any, sigmas: Tensor, extra_args: Any, callback: Any, *args: Any, **kwargs: Any) -> Any:
         """Read the conditionings as the model encoded them, and count the solver's steps."""
         separate_ids(guider)
-        self._late = LateEncoder(guider, extra_args, *args, *kwargs.values())
+        self._late = LateEncoder(guider, extra_args, args, kwargs)
         for name, ready in self._prompts.items():
             ready.tokens = guider.conds[name][0]["model_conds"]["c_crossattn"].cond
             del guider.conds[name]
@@ -118,7 +118,7 @@ class Run:
             due = [(task, prompts) for task in self._tasks if (prompts := task.due(sigma, self._spoken))]
             if not due:
                 watched = any(task.watch is not None and task.active.contains(sigma) for task in self._tasks)
-                self._recorder.skip(sigma, "nothing to avoid was seen so far" if watched else "outside its window")
+                self._recorder.skip(sigma, NOTHING_SEEN if watched else "outside its window")
         if not due or c_crossattn is None:
             return executor(x, t, c_concat, c_crossattn, control, transformer_options or {}, **kwargs)
         places = self._places(x, c_crossattn, options, chunks)

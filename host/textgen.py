@@ -6,17 +6,16 @@ the tokens. All else is the host's (CLIP.generate in comfy/sd.py, TextGenerate i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import comfy.model_management
 import comfy.utils
 import torch
 from torch import Tensor
 
 from ..vlm.backend import Query
+from .progress import quiet_progress
 
 BLIND = (
     "The CLIP that is to watch ({name}) does not see pictures; connect one that does to `vlm`: a Qwen3-VL, Qwen3.5 or Gemma loaded with Load CLIP, or "
@@ -70,6 +69,10 @@ GEMMA4 = Template(
 )  # fmt: skip
 
 
+# Large Gemma 4 models think unless they seem to have begun with no thought.
+NO_THOUGHT = "<|channel>thought\n<channel|>"
+
+
 class ClipBackend:
     """Ask a CLIP of the host. It works where the host puts it, in turn with the diffusion model."""
 
@@ -81,8 +84,10 @@ class ClipBackend:
         self.name = type(clip.cond_stage_model).__name__
         if not hasattr(clip, "generate"):
             raise ValueError(TOO_OLD)
-        self._template, self._several = self._recognise()
-        if not hasattr(clip.cond_stage_model, "generate"):
+        self._template, self.takes_examples = self._recognise()
+        model = clip.cond_stage_model
+        # The host's wrapper has a `generate` whatever it wraps.
+        if not hasattr(getattr(getattr(model, getattr(model, "clip", ""), None), "transformer", None), "generate"):
             raise ValueError(MUTE.format(name=self.name))
 
     def _recognise(self) -> tuple[Template, bool]:
@@ -91,7 +96,8 @@ class ClipBackend:
         for template in (QWEN, GEMMA3, GEMMA4):
             arrived = [self._arrived(template, [grey] * count) for count in (1, 2)]
             if arrived[0] == 1:
-                return template, arrived[1] == 2
+                thinks = _inner(self._clip.tokenizer, "prime_empty_thought")
+                return replace(template, ask=template.ask + NO_THOUGHT) if thinks else template, arrived[1] == 2
         raise ValueError(BLIND.format(name=self.name))
 
     def _arrived(self, template: Template, pictures: list[Tensor]) -> int:
@@ -104,9 +110,7 @@ class ClipBackend:
         return sum(_is_picture(token) for chunks in tokens.values() for chunk in chunks for token in chunk)
 
     def ask(self, query: Query) -> list[str]:
-        """Answer greedily, picture by picture: the host generates for one conversation at a time."""
-        if not self._several:
-            query = Query(query.instruction, query.pictures, (), query.max_tokens, query.seed, query.stopped)
+        """Answer picture by picture: the host generates for one conversation at a time."""
         return [self._answer(query, picture) for picture in query.pictures]
 
     def forget(self) -> None:
@@ -116,12 +120,23 @@ class ClipBackend:
         shown = [*(example.picture for example in query.examples), picture]
         tokens = self._clip.tokenize(self._template.written(query), **self._template.pictures(shown), min_length=1, thinking=False)
         with quiet_progress():
-            try:
-                ids = self._clip.generate(tokens, do_sample=False, max_length=query.max_tokens, seed=query.seed)
-            except AttributeError as error:
-                raise RuntimeError(MUTE.format(name=self.name)) from error
+            drawn = query.temperature > 0
+            ids = self._clip.generate(
+                tokens,
+                do_sample=drawn,
+                max_length=query.max_tokens,
+                temperature=query.temperature or 1.0,
+                top_k=0,
+                top_p=1.0,
+                seed=query.seed,
+            )
         answer: str = self._clip.decode(ids)
         return answer
+
+
+def _inner(tokenizer: Any, name: str) -> Any:
+    """Look at a field of the tokenizer inside of the host's wrapper."""
+    return getattr(getattr(tokenizer, getattr(tokenizer, "clip", ""), None), name, None)
 
 
 def _is_picture(token: tuple[Any, ...]) -> bool:
@@ -133,18 +148,3 @@ def _sized(picture: Tensor, height: int, width: int) -> Tensor:
         return picture
     sized: Tensor = comfy.utils.common_upscale(picture.movedim(-1, 1), width, height, "area", "disabled").movedim(1, -1)
     return sized
-
-
-@contextmanager
-def quiet_progress() -> Iterator[None]:
-    """Keep an inner loop's progress from moving the sampler's bar, which has the same node; the user's cancel still passes."""
-
-    def cancelled(*args: Any, **kwargs: Any) -> None:
-        comfy.model_management.throw_exception_if_processing_interrupted()
-
-    before = comfy.utils.PROGRESS_BAR_HOOK
-    comfy.utils.set_progress_bar_global_hook(cancelled)
-    try:
-        yield
-    finally:
-        comfy.utils.set_progress_bar_global_hook(before)

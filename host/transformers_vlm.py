@@ -6,17 +6,19 @@ Loaded without code of its own and without any download; wrapped in a ModelPatch
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import comfy.model_management
 import comfy.model_patcher
 import torch
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from ..vlm.backend import Query
 from .vlm_prefix import Reader
 
-MISSING = "This needs transformers with vision-language models (4.50 or newer), which this Python does not have: {error}. Update it as ComfyUI's requirements say."
+MISSING = "This needs transformers 4.56 or newer with its vision-language models, which this Python does not have: {error}. Update it as ComfyUI's requirements say."
 UNKNOWN = "transformers could not load the model in {folder}: {error}"
 DEVICES = ("default", "cpu")
 
@@ -34,7 +36,7 @@ def load_vlm(folder: Path, device: str) -> TransformersBackend:
         model = AutoModelForImageTextToText.from_pretrained(
             folder, use_safetensors=True, dtype=_dtype(load_device), attn_implementation="sdpa", **options
         )
-    except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, ImportError, KeyError, RuntimeError, TypeError, AttributeError) as error:
         raise ValueError(UNKNOWN.format(folder=folder, error=" ".join(str(error).split())[:300])) from error
     offload_device = comfy.model_management.text_encoder_offload_device()
     patcher = comfy.model_patcher.ModelPatcher(Held(model), load_device, offload_device)
@@ -59,12 +61,16 @@ class Held(torch.nn.Module):
 class TransformersBackend:
     """Ask a model of transformers, the whole batch at once. `elsewhere`: it works on another device than the one that samples."""
 
+    takes_examples = True
+
     def __init__(self, name: str, patcher: Any, processor: Any) -> None:
         self.name = name
         self.patcher = patcher
         self.elsewhere = patcher.load_device != comfy.model_management.get_torch_device()
         self._processor = processor
         self._reader = Reader(patcher.model.inner)
+        # A run may end, and the next one begin, while an answer that nobody waits for is still being made.
+        self._lock = Lock()
         tokenizer = getattr(processor, "tokenizer", processor)
         # Answers begin where prompts end, so that what makes prompts of a batch equally long stands in front.
         tokenizer.padding_side = "left"
@@ -73,37 +79,48 @@ class TransformersBackend:
         self._thoughtless = {"enable_thinking": False} if "enable_thinking" in template else {}
 
     def ask(self, query: Query) -> list[str]:
-        """Answer greedily, or drawn from the query's seed where the model's own settings say that it draws."""
-        if not self.elsewhere:
-            comfy.model_management.load_models_gpu([self.patcher])
-        with torch.random.fork_rng(devices=_devices(self.patcher.load_device)):
-            torch.manual_seed(query.seed)
+        """Answer with the likeliest words, or with words drawn from the query's seed."""
+        with self._lock:
+            if query.stopped():
+                return [""] * len(query.pictures)
+            if not self.elsewhere:
+                # Layers that are not the host's own must be there as a whole.
+                comfy.model_management.load_models_gpu([self.patcher], force_full_load=True)
             return self._answers(query)
 
     def forget(self) -> None:
-        """Drop what was kept for the questions of a run."""
-        self._reader.forget()
+        """Drop what was kept for the questions of a run, unless an answer is being made with it; then it is dropped with the next."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._reader.forget()
+            finally:
+                self._lock.release()
 
     def _answers(self, query: Query) -> list[str]:
         conversation = _conversation(query)
         text, beginning = self._written(conversation, True), self._written(conversation[:-1], False)
         shown = [_image(example.picture) for example in query.examples]
         new = [_image(picture) for picture in query.pictures]
-        whole = self._read([text] * len(new), [[*shown, image] for image in new])
-        options = {"max_new_tokens": query.max_tokens, "do_sample": False, "stopping_criteria": [_Stop(query, in_turn=not self.elsewhere)]}
+
+        def read(image: Any) -> tuple[Any, Any]:
+            return self._read([text], [[*shown, image]]), self._read([text.removeprefix(beginning)], [[image]])
+
         if text.startswith(beginning):
-            pictures = self._read([text.removeprefix(beginning)] * len(new), [[image] for image in new])
-            told = self._reader.generate(
+            self._reader.begin(
                 (query.instruction, query.examples),
-                self._read([beginning], [shown] if shown else None),
-                whole,
-                pictures,
-                options,
-                query.stopped,
+                lambda: self._read([beginning], [shown] if shown else None),
+                lambda: [read(new[0]), read(ImageOps.invert(new[0]))],
             )
-        else:
-            told = self.patcher.model.inner.generate(**whole, **options)[:, whole["input_ids"].shape[1] :]
-        answers: list[str] = self._processor.batch_decode(told, skip_special_tokens=True)
+        whole = self._read([text] * len(new), [[*shown, image] for image in new])
+        pictures = self._read([text.removeprefix(beginning)] * len(new), [[image] for image in new])
+        told = self.patcher.model.inner.generate(
+            **self._reader.inputs(whole, pictures),
+            max_new_tokens=query.max_tokens,
+            do_sample=False,
+            logits_processor=[_Drawn(query)] if query.temperature > 0 else [],
+            stopping_criteria=[_Stop(query, in_turn=not self.elsewhere)],
+        )
+        answers: list[str] = self._processor.batch_decode(told[:, whole["input_ids"].shape[1] :], skip_special_tokens=True)
         return answers
 
     def _written(self, conversation: list[dict[str, Any]], ask: bool) -> str:
@@ -114,6 +131,21 @@ class TransformersBackend:
         # The template has written the special tokens already.
         inputs = self._processor(text=texts, images=images, return_tensors="pt", padding=True, add_special_tokens=False)
         return inputs.to(self.patcher.load_device, dtype=self.patcher.model.inner.dtype)
+
+
+class _Drawn:
+    """Draw words with a generator of the question's own: the likeliest after adding Gumbel noise is a draw from softmax(scores / temperature).
+
+    transformers would draw from PyTorch's own generators, which belong to the sampler too.
+    """
+
+    def __init__(self, query: Query) -> None:
+        self._temperature = query.temperature
+        self._generator = torch.Generator().manual_seed(query.seed)
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        uniform = torch.rand(scores.shape, generator=self._generator).clamp(1e-20, 1 - 1e-7).to(scores.device)
+        return scores.float() / self._temperature - torch.log(-torch.log(uniform))
 
 
 class _Stop:
@@ -151,10 +183,4 @@ def _asked(question: str) -> dict[str, Any]:
 
 
 def _image(picture: Tensor) -> Any:
-    from PIL import Image
-
     return Image.fromarray((picture.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy())
-
-
-def _devices(device: torch.device) -> list[torch.device]:
-    return [device] if device.type == "cuda" else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import folder_paths
 
@@ -20,26 +21,42 @@ NO_WEIGHTS = "The model {name!r} has no *.safetensors file; other formats can ho
 
 def places() -> list[Path]:
     """List the folders that hold models."""
-    return [Path(folder_paths.models_dir) / place for place in PLACES]
+    own = [Path(folder_paths.models_dir) / place for place in PLACES]
+    # What extra_model_paths.yaml adds.
+    extra = [
+        Path(path) for place in PLACES if place in folder_paths.folder_names_and_paths for path in folder_paths.get_folder_paths(place)
+    ]
+    return list(dict.fromkeys(own + extra))
 
 
 def known() -> list[str]:
-    """List the models, as place/folder, or place/owner/folder."""
-    found = []
+    """List the models, as LLM/folder, or LLM/owner/folder."""
+    return list(_found()) or [NONE_FOUND]
+
+
+def _found() -> dict[str, Path]:
+    folders: dict[str, Path] = {}
     for place in places():
         for config in sorted((*place.glob("*/config.json"), *place.glob("*/*/config.json"))):
-            found.append(config.parent.relative_to(place.parent).as_posix())
-    return found or [NONE_FOUND]
+            folders.setdefault(config.parent.relative_to(place.parent).as_posix(), config.parent)
+    return folders
 
 
 def model_folder(name: str) -> Path:
     """Give the folder of a model by its name in the list; anything that is not in the list is refused, paths out of the folder too."""
-    if name == NONE_FOUND or name not in known():
+    folder = _found().get(name)
+    if folder is None:
         raise ValueError(NO_MODEL.format(name=name, places=" or ".join(str(place) for place in places())))
-    folder = Path(folder_paths.models_dir) / name
     # transformers asks on the server's console whether to run such code, and waits.
-    if any("auto_map" in json.loads(file.read_text(encoding="utf-8")) for file in folder.glob("*config.json")):
+    if any("auto_map" in _read(file) for file in folder.glob("*config.json")):
         raise ValueError(OWN_CODE.format(name=name))
     if not any(folder.glob("*.safetensors")):
         raise ValueError(NO_WEIGHTS.format(name=name))
     return folder
+
+
+def _read(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is no JSON ({error}); download the model again.") from error

@@ -1,8 +1,8 @@
 """Let a model of transformers read the instruction and the examples once, and only the new picture at each question.
 
 What a decoder made of the beginning of a text stays the same whatever follows, so its keys and values can be kept. How pictures are counted and
-where tokens stand differs from model to model and from version to version: the first answer is made both ways, and unless they agree token for token
-the whole text is read each time.
+where tokens stand differs from model to model and from version to version: before a beginning is kept, what the model thinks of two different pictures is
+compared both ways, and unless it agrees the whole text is read each time.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ log = logging.getLogger(__name__)
 Inputs = Mapping[str, Any]
 # Of a whole text; the rest of what a processor gives belongs to the pictures.
 OF_TEXT = ("input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids")
+# How far the two ways may be apart, as a share of how far the two pictures are: rounding in half precision, no more.
+CLOSE = 0.2
+# What a version or a model that works otherwise may raise.
+UNKNOWN_WAYS = (TypeError, ValueError, RuntimeError, AttributeError, IndexError, KeyError, StopIteration, ImportError)
 
 
 class Prefix:
@@ -30,20 +34,17 @@ class Prefix:
         from transformers import DynamicCache
 
         self._model = model
-        self._inputs = inputs
+        self._ids: Tensor = inputs["input_ids"]
         self._kept = DynamicCache(config=model.config)
-        model(**inputs, past_key_values=self._kept, use_cache=True)
-
-    @property
-    def length(self) -> int:
-        ids: Tensor = self._inputs["input_ids"]
-        return ids.shape[1]
+        # Only the last logits: of a long text all of them would take more memory than the rest.
+        known = inspect.signature(model.forward).parameters
+        model(**inputs, past_key_values=self._kept, use_cache=True, **({"logits_to_keep": 1} if "logits_to_keep" in known else {}))
 
     def begins(self, inputs: Inputs) -> bool:
         """Tell whether whole texts begin with it, token for token, without anything in front."""
         ids: Tensor = inputs["input_ids"]
-        own: Tensor = self._inputs["input_ids"]
-        return ids.shape[1] > self.length and bool((ids[:, : self.length] == own).all())
+        length = self._ids.shape[1]
+        return ids.shape[1] > length and bool((ids[:, :length] == self._ids).all())
 
     def rest(self, whole: Inputs, pictures: Inputs) -> dict[str, Any]:
         """Give what to generate with: whole texts and their places, the new pictures alone, and what is kept."""
@@ -66,7 +67,7 @@ class Prefix:
 
 
 class Reader:
-    """Generate, from a kept beginning where that has been found to be the same; `kept` is born with a question and dropped with its model."""
+    """Keep the beginning of the questions of a run; whether this model allows it is found out once."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -80,35 +81,40 @@ class Reader:
         return bool(self._trusted)
 
     def forget(self) -> None:
-        """Drop the beginning, which lies where the model works, but not what is known about it."""
-        self._prefix = None
+        """Drop the beginning, which lies where the model works, but not what is known about the model."""
+        self._prefix = self._of = None
 
-    def generate(
-        self,
-        of: tuple[object, object],
-        beginning: Inputs,
-        whole: Inputs,
-        pictures: Inputs,
-        options: Mapping[str, Any],
-        stopped: Callable[[], bool],
-    ) -> Tensor:
-        """Return the new tokens. of: the instruction and the examples that the beginning was made of; pictures: what the processor makes of what follows it."""
-        start = whole["input_ids"].shape[1]
-        if self._trusted is False:
-            return self._model.generate(**whole, **options)[:, start:]
+    def begin(self, of: tuple[object, object], beginning: Callable[[], Inputs], trials: Callable[[], list[tuple[Inputs, Inputs]]]) -> None:
+        """Make ready for questions with this beginning. of: the instruction and the examples that it is made of; trials: see `_agrees`."""
+        if self._trusted is False or (self._prefix is not None and self._of is not None and self._of[0] == of[0] and self._of[1] is of[1]):
+            return
         try:
-            if self._prefix is None or self._of is None or self._of[0] != of[0] or self._of[1] is not of[1]:
-                self._prefix, self._of = Prefix(self._model, beginning), of
-            found = self._model.generate(**self._prefix.rest(whole, pictures), **options)[:, start:] if self._prefix.begins(whole) else None
-        except (TypeError, ValueError, RuntimeError, AttributeError, IndexError, StopIteration, ImportError) as error:
+            self._prefix, self._of = Prefix(self._model, beginning()), of
+            if self._trusted is None:
+                self._trusted = self._agrees(trials())
+        except UNKNOWN_WAYS as error:
             if isinstance(error, torch.OutOfMemoryError):
                 raise
             log.debug("Avert: the beginning of the conversation is not kept: %s", error)
-            found = None
-        if found is not None and (self._trusted or stopped()):
-            return found
-        told: Tensor = self._model.generate(**whole, **options)[:, start:]
-        self._trusted = found is not None and torch.equal(found, told)
+            self._trusted = False
         if not self._trusted:
-            self._prefix = None
-        return told
+            self.forget()
+
+    def inputs(self, whole: Inputs, pictures: Inputs) -> Inputs:
+        """Give what to generate with: with the kept beginning, or the whole text."""
+        return whole if self._prefix is None or not self._prefix.begins(whole) else self._prefix.rest(whole, pictures)
+
+    def _agrees(self, trials: list[tuple[Inputs, Inputs]]) -> bool:
+        """Compare the first token's logits both ways, for two pictures: they must tell the pictures apart alike."""
+        assert self._prefix is not None
+        if not all(self._prefix.begins(whole) for whole, _ in trials):
+            return False
+        long = torch.stack([self._first_logits(whole) for whole, _ in trials])
+        short = torch.stack([self._first_logits(self._prefix.rest(whole, pictures)) for whole, pictures in trials])
+        apart = (long[0] - long[1]).norm()
+        return bool(apart > 0) and bool((long - short).norm() <= CLOSE * apart)
+
+    def _first_logits(self, inputs: Inputs) -> Tensor:
+        told = self._model.generate(**inputs, max_new_tokens=1, do_sample=False, output_logits=True, return_dict_in_generate=True)
+        logits: Tensor = told.logits[0][0]
+        return logits.float()

@@ -7,6 +7,7 @@ from typing import Any
 from ..host.api import NegativeSocket, VLMSocket, describe, io, take
 from ..host.transformers_vlm import DEVICES, load_vlm
 from ..host.vlm_folder import known, model_folder
+from ..host.watch.look import shrunk
 from ..host.watch.source import Watched, backend_of
 from ..vlm.examples import examples_of
 from ..vlm.instructions import instruction as instruction_of
@@ -25,6 +26,8 @@ ALIASES = [
     "Qwen-VL",
     "negative prompt",
 ]
+NO_EXAMPLES = "{name} looks at one picture at a time and cannot be shown examples; remove `examples`, or use another vision-language model."
+NO_EXAMPLES = "{name} looks at one picture at a time and cannot be shown examples; remove `examples`, or use another vision-language model."
 
 
 class AvertVLMNegative(io.ComfyNode):
@@ -50,6 +53,7 @@ class AvertVLMNegative(io.ComfyNode):
         mode: Mode,
         max_phrases: int,
         max_tokens: int,
+        temperature: float,
         seed: int,
         vlm: Any = None,
         vae: Any = None,
@@ -62,15 +66,17 @@ class AvertVLMNegative(io.ComfyNode):
         if clip is None:
             raise ValueError("`clip` is empty: this checkpoint has no text encoder; load one with a CLIP loader and connect it.")
         check_query_steps(query_steps)
+        label = f"{instruction}: {look_for.strip()}; {query_steps.strip()}"
         told = instruction_of(instruction, look_for, max_phrases)
-        known = read_transcript(replay) if replay.strip() else None
+        known = read_transcript(replay, label) if replay.strip() else None
         backend = None if known is not None else backend_of(clip if vlm is None else vlm)
-        shown = examples_of(examples, example_answers)
-        return io.NodeOutput(
-            Watched(
-                clip, backend, vae, told, shown, query_steps, mode, max_phrases, max_tokens, seed, min_change, overlap, known
-            )
-        )  # fmt: skip
+        shown = examples_of(None if examples is None else shrunk(examples), example_answers)
+        if shown and backend is not None and not backend.takes_examples:
+            raise ValueError(NO_EXAMPLES.format(name=backend.name))
+        # A word, to see before sampling whether this text encoder fits the model.
+        trial = clip.encode_from_tokens_scheduled(clip.tokenize("picture"))
+        settings = (max_phrases, max_tokens, temperature, seed, min_change, overlap)
+        return io.NodeOutput(Watched(clip, backend, vae, told, shown, query_steps, mode, *settings, known, label, trial))
 
 
 class AvertLoadVLM(io.ComfyNode):

@@ -53,13 +53,15 @@ def limits() -> list[Any]:
         take(io.Int, "max_phrases", default=8, min=1, max=32, tooltip="How many things are avoided at once, at most."),
         take(io.Int, "max_tokens", default=48, min=4, max=1024, tooltip="How long an answer may be. Models that think need hundreds."),
         take(
-            io.Int,
-            "seed",
-            default=0,
-            min=0,
-            max=0xFFFFFFFFFFFFFFFF,
-            tooltip="For models that draw their answers; greedy ones do not use it.",
+            io.Float,
+            "temperature",
+            default=0.0,
+            min=0.0,
+            max=2.0,
+            step=0.05,
+            tooltip="0: the likeliest answer, always the same. More: answers are drawn, from `seed`.",
         ),
+        take(io.Int, "seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, tooltip="Of the answers that are drawn; not used at temperature 0."),
     ]
 
 

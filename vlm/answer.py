@@ -33,17 +33,39 @@ _SIGNS = re.compile(r"[\\|*_`\"#(){}\[\]<>~^=\u201c\u201d]+")
 _ARTICLE = re.compile(r"^(?:an?|the|some|any)\s+", re.IGNORECASE)
 _PICTURE = r"(?:image|picture|photo|photograph|scene|drawing)"
 _LEAD = re.compile(
-    rf"^(?:yes|sure|okay|ok|certainly|of course|here (?:is|are)|(?:in|from) (?:this|the) {_PICTURE}|(?:i|we) (?:can |could )?(?:see|notice|observe|detect|find)"
+    rf"^(?:no(?=, there (?:is|are) (?!no\b|nothing|not))"
+    rf"|yes|sure|okay|ok|certainly|of course|here (?:is|are)|(?:in|from) (?:this|the) {_PICTURE}|(?:i|we) (?:can |could )?(?:see|notice|observe|detect|find)"
     rf"|there(?: is| are|'s)|(?:this|the) {_PICTURE} (?:shows|contains|has|depicts|includes|features)|it (?:shows|contains|has|includes))(?:\b|(?='))[\s,:.!]*",
     re.IGNORECASE,
 )
 _TAIL = re.compile(rf"\s+(?:(?:is|are) (?:visible|present|shown)|(?:in|of) (?:this|the) {_PICTURE})$", re.IGNORECASE)
+# An item of a list with what it says of itself behind its name; not a prompt's weight, which is a number.
+_ITEM = re.compile(r"^(?P<name>[^:(\[\u2013\u2014]+?)\**\s*(?::\**(?!\s*-?\d)|\s[-\u2013\u2014]\s|[(\[])\s*(?P<verdict>.*)$", re.DOTALL)
+_PRESENT = re.compile(r"(?:yes|true|present|visible|there|seen|detected)\W*", re.IGNORECASE)
+_ABSENT = re.compile(
+    r"^(?:no|not|none|nothing|absent|false|n/?a|nil|negative|zero|0|clear|clean|safe|unseen|invisible)\b|^(?:\u65e0|\u6ca1\u6709|\u5426)"
+    r"|\b(?:not|isn't|aren't) (?:visible|present|shown|detected|seen|there|applicable|found)\b",
+    re.IGNORECASE,
+)
+# Sentences say something about a thing, names do not.
+_SENTENCE = re.compile(
+    r"\b(?:not|isn't|aren't|doesn't|don't|can't|cannot|is|are|was|were|does|do|appears?|seems?|looks?|contains?|shows?|depicts?|has|have|based|too)\b",
+    re.IGNORECASE,
+)
+_DENIAL = re.compile(
+    r"\b(?:does not|doesn't|do not|don't|cannot|can't|is not|isn't|are not|aren't|no|none|nothing)\b|\b(?:is|be|looks?|appears?|seems?) (?:safe|fine|clean|clear)\b",
+    re.IGNORECASE,
+)
+_VAGUE = re.compile(
+    r"^(?:unclear|unknown|uncertain|unsure|everything|anything|fine|okay?|good|normal|safe|yes|true|visible|present|safe (?:image|picture))$",
+    re.IGNORECASE,
+)
 _LABEL = re.compile(
     r"^[^:,\n]*(?:prompt|negative|answer|unwanted|avoid|element|object|thing|item|problem|issue|concern|artefact|artifact|list|following|visible)[^:,\n]*:",
     re.IGNORECASE,
 )
 _NOTHING = re.compile(
-    r"^(?:no|nothing|none|nope|n/?a|null|nil|not any(?:thing)?|nichts|keine?|rien|aucune?|nada|ninguno?|niente|nenhum)\b"
+    r"^(?:no|nothing|none|nope|n/?a|null|nil|not any(?:thing)?|not (?:visible|present|applicable|found)|nichts|keine?|rien|aucune?|nada|ninguno?|niente|nenhum)\b"
     r"|^(?:empty|negative|clean|safe)$"
     r"|^(?:i |we )?(?:don't|do not|can't|cannot) (?:see|find|detect|notice) (?:any|anything)\b"
     r"|^(?:\u65e0|\u6ca1\u6709|\u6c92\u6709|\u7121|\u306a\u3057|\u3042\u308a\u307e\u305b\u3093|\uc5c6|\u043d\u0435\u0442|\u043d\u0438\u0447\u0435\u0433\u043e)|^without\b",
@@ -85,8 +107,9 @@ def read_answer(answer: str, most: int = 8) -> Reading:
     phrases: dict[str, str] = {}
     empty = not pieces and (found is not None or not said)
     for piece in pieces:
-        phrase = _tidy(piece)
-        if _NOTHING.match(phrase):
+        name, absent = _claim(piece)
+        phrase = _tidy(name)
+        if absent or _NOTHING.match(phrase):
             empty = True
         elif _is_name(phrase):
             phrases.setdefault(phrase.casefold(), phrase)
@@ -118,7 +141,7 @@ def _from_json(said: str) -> list[str] | None:
 
 
 def _strings(value: Any) -> Iterable[str]:
-    """Give what a JSON value names: strings, and keys whose value is true."""
+    """Give what a JSON value names: strings, and keys whose value says that it is there."""
     if isinstance(value, str):
         yield from _split(value)
     elif isinstance(value, Sequence):
@@ -126,9 +149,9 @@ def _strings(value: Any) -> Iterable[str]:
             yield from _strings(one)
     elif isinstance(value, dict):
         for key, one in value.items():
-            if one is True:
+            if one is True or (isinstance(one, str) and _PRESENT.fullmatch(one.strip())):
                 yield str(key)
-            else:
+            elif not (isinstance(one, str) and _ABSENT.search(one.strip())):
                 yield from _strings(one)
 
 
@@ -136,17 +159,32 @@ def _from_lines(said: str) -> list[str]:
     """Split what is not JSON: the points of a list if there are any, otherwise the first sentences that are lists of short pieces."""
     points = [match.group(1) for line in said.splitlines() if (match := _BULLET.match(line))]
     if points:
-        return [piece for point in points for piece in _split(_before_explanation(point))]
+        claims = [_claim(_bare(point)) for point in points]
+        return [piece for name, absent in claims for piece in (["none"] if absent else _split(name))]
     pieces: list[str] = []
     for sentence in [one for one in _SENTENCE_END.split(said) if one.strip()][:READ_SENTENCES]:
         listed = [piece for piece in _split(_bare(sentence)) if _tidy(piece)]
-        if all(_is_name(_tidy(piece)) or _NOTHING.match(_tidy(piece)) for piece in listed):
+        if all(_is_list_item(piece) for piece in listed):
             pieces += listed
-        elif listed and _NOTHING.match(_tidy(listed[0])):
+        elif _DENIAL.search(sentence) or (listed and _NOTHING.match(_tidy(listed[0]))):
             pieces.append("none")
         if pieces and _NOTHING.match(_tidy(pieces[0])):
             return pieces[:1]
     return pieces
+
+
+def _is_list_item(piece: str) -> bool:
+    name, absent = _claim(piece)
+    phrase = _tidy(name)
+    return absent or _is_name(phrase) or bool(_NOTHING.match(phrase))
+
+
+def _claim(piece: str) -> tuple[str, bool]:
+    """Split an item into its name and whether it is said not to be there: "Nudity: none", "blood - not present", "weapons (no)"."""
+    found = _ITEM.match(piece.strip(" *_"))
+    if found is None:
+        return piece, False
+    return found["name"], bool(_ABSENT.search(found["verdict"].strip(" *_")))
 
 
 def _bare(sentence: str) -> str:
@@ -159,14 +197,14 @@ def _bare(sentence: str) -> str:
     return sentence
 
 
-def _before_explanation(point: str) -> str:
-    """Keep the name of a point such as "**Hat**: the man wears one"."""
-    point = _bare(point)
-    return re.split(r"\s*(?::(?!\s*-?\d)|\s[-\u2013\u2014]\s)", point, maxsplit=1)[0]
-
-
 def _split(text: str) -> list[str]:
     return _PIECES.split(text)
+
+
+def bare_name(piece: str) -> str:
+    """Give a phrase as it may become a negative, or nothing at all."""
+    phrase = _tidy(piece)
+    return phrase if _is_name(phrase) and not _NOTHING.match(phrase) else ""
 
 
 def _tidy(piece: str) -> str:
@@ -184,7 +222,7 @@ def _is_name(phrase: str) -> bool:
     words = phrase.split()
     return (
         bool(words)
-        and not _CLAUSE.match(phrase)
+        and not (_CLAUSE.match(phrase) or _SENTENCE.search(phrase) or _VAGUE.match(phrase))
         and len(words) <= MOST_WORDS
         and len(phrase) <= MOST_CHARACTERS
         and any(c.isalpha() for c in phrase)

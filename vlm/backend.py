@@ -23,14 +23,15 @@ class Example:
 class Query:
     """Ask about pictures, each [H, W, 3] in 0..1, all of them with the same instruction and examples.
 
-    seed: for back ends that draw their answers; the same query with the same seed has the same answers; stopped: tells whether nobody waits for the
-    answer any more.
+    temperature: 0 takes the likeliest answer, more draws one, from `seed`: the same query with the same seed has the same answers; stopped: tells whether
+    nobody waits for the answer any more.
     """
 
     instruction: Instruction
     pictures: Sequence[Tensor]
     examples: Sequence[Example] = ()
     max_tokens: int = 48
+    temperature: float = 0.0
     seed: int = 0
     stopped: Callable[[], bool] = field(default=lambda: False, compare=False)
 
@@ -45,6 +46,10 @@ class Backend(Protocol):
     @property
     def elsewhere(self) -> bool:
         """Tell whether it works on another device than the diffusion model, so that both can work at once."""
+
+    @property
+    def takes_examples(self) -> bool:
+        """Tell whether it can look at several pictures in one conversation."""
 
     def ask(self, query: Query) -> list[str]:
         """Return the answer for each picture, in its own words."""

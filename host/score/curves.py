@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
 from ..task import Task
+from ..watch.source import Watched
 from .avoided import Avoided
 
 # Below it a step is taken to add no noise: 1 is an ancestral sampler's, 0 a deterministic one's.
@@ -40,6 +42,7 @@ def as_record(curve: Curve) -> dict[str, Any]:
         "mechanism": curve.task.mechanism.name,
         "negative": curve.negative.text if curve.negative else "",
         "evaluations": curve.evaluations,
+        "watched": isinstance(curve.task.negative, Watched),
         "steps": steps,
     }
 
@@ -48,9 +51,10 @@ def notes_of(records: list[dict[str, Any]]) -> list[str]:
     """Say in words what a user should know, each once."""
     notes = []
     for record in records:
-        if not record["steps"]:
+        # A vision-language model that sees nothing is as it should be; what went wrong with it is said elsewhere.
+        if not record["steps"] and not (record["watched"] and not record["evaluations"]):
             notes.append((NO_STEPS if record["evaluations"] else NOT_ASKED).format(name=record["mechanism"]))
-        noise = [value for step in record["steps"] for value in step.get("noisiness", [])]
+        noise = [value for step in record["steps"] for value in step.get("noisiness", []) if not math.isnan(value)]
         if noise and sum(noise) / len(noise) < NOISY:
             notes.append(NO_NOISE)
     return list(dict.fromkeys(notes))

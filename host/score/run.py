@@ -93,7 +93,7 @@ class ScoreRun:
         for one in self._guided:
             one.tracker = Tracker(one.mechanism)
             if isinstance(one.source, Spoken):
-                one.source.late = LateEncoder(guider, extra_args, *args, *kwargs.values())
+                one.source.late = LateEncoder(guider, extra_args, args, kwargs)
 
         def heard(step: int, denoised: Tensor, x: Tensor, *rest: Any) -> Any:
             for one in self._guided:

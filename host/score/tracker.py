@@ -43,15 +43,18 @@ class Tracker:
             moment = replace(moment, fresh=torch.tensor(new, device=moment.guided.device))
         outcome = self._mechanism.step(moment, self._memory)
         if rows is not None:
-            outcome = replace(outcome, change=torch.where(moment.point.spread(rows), outcome.change, 0))
+            numbers = {name: value.masked_fill(~rows, torch.nan) for name, value in outcome.numbers.items()}
+            outcome = replace(outcome, change=torch.where(moment.point.spread(rows), outcome.change, 0), numbers=numbers)
         size = precise(moment.guided).flatten(1).norm(dim=1).clamp_min(1e-12)
         self._start.note(moment.point.x, Evaluated(sigma, outcome, precise(outcome.change).flatten(1).norm(dim=1) / size, told))
         self.evaluations += 1
         return outcome.change
 
     def skip(self) -> None:
-        """Note an evaluation outside the window."""
+        """Note an evaluation outside the window, or without anything to avoid: what was told before counts as new when it comes again."""
         self._start.forget()
+        if self._told:
+            self._memory, self._told = None, ()
 
     def commit(self, step: int, x: Tensor, weight: Tensor | None) -> None:
         """Remember the evaluation that this solver step began with; x: where the sampler says that it is."""

@@ -44,8 +44,8 @@ class Spoken:
         self._written: dict[str, Any] = {}
         self._lists: dict[tuple[str, ...], list[tuple[Any, Tensor | None]]] = {}
         self.late: LateEncoder | None = None
-        # A word to try, so that a text encoder of another model is found out before anything was sampled.
-        host_conditions(self._encode("picture"), shown)
+        if watch.trial:
+            host_conditions(Avoided("", checked(watch.trial)), shown)
         watch.listeners.append(self.hear)
 
     def _encode(self, text: str) -> Avoided:
@@ -62,7 +62,8 @@ class Spoken:
         if not any(told):
             return None
         if told not in self._lists:
-            self._lists[told] = self._conditions(told)
+            # Only the latest: each is a set of conditionings on the device.
+            self._lists = {told: self._conditions(told)}
         lists = [(conditions, rows) for conditions, rows in self._lists[told] if holds(conditions, sigma)]
         if not lists:
             return None

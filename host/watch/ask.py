@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Event
+from typing import TypeVar
 
 import comfy.model_management
 import torch
@@ -18,6 +19,7 @@ from .source import Watched
 # After so many failures in a row it is not asked any more in this run.
 MOST_FAILURES = 3
 WRONG_COUNT = "it gave {found} answers about {asked} pictures"
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -49,18 +51,24 @@ class Questions:
         return self._waiting is not None
 
     @property
-    def aside(self) -> bool:
-        """Tell whether sampling goes on while the answer is made."""
-        return self._aside is not None
-
-    @property
     def given_up(self) -> bool:
         return self._failures >= MOST_FAILURES
 
-    def put(self, step: int, pictures: Sequence[int], shown: Sequence[Tensor]) -> Answers | None:
-        """Ask about pictures; None when the answer will come later."""
+    def put(self, step: int, pictures: Sequence[int], see: Callable[[], Sequence[Tensor]]) -> Answers | None:
+        """Ask about pictures, which `see` shows; None when the answer will come later."""
+        start = time.perf_counter()
+        shown, failure = attempt(see)
+        if shown is None:
+            return self._counted(Answers(step, tuple(pictures), None, failure, time.perf_counter() - start))
+        settings = self._source
         query = Query(
-            self._source.instruction, tuple(shown), self._source.examples, self._source.max_tokens, self._source.seed, self._over.is_set
+            settings.instruction,
+            tuple(shown),
+            settings.examples,
+            settings.max_tokens,
+            settings.temperature,
+            settings.seed,
+            self._over.is_set,
         )
         if self._aside is None:
             return self._counted(self._ask(step, tuple(pictures), query))
@@ -90,19 +98,25 @@ class Questions:
     @torch.inference_mode()
     def _ask(self, step: int, pictures: tuple[int, ...], query: Query) -> Answers:
         start = time.perf_counter()
-        try:
-            answers = tuple(self._backend.ask(query))
-            failure = "" if len(answers) == len(pictures) else WRONG_COUNT.format(found=len(answers), asked=len(pictures))
-        except comfy.model_management.InterruptProcessingException:
-            # An Exception on old hosts: the user's cancel is no failure of the model.
-            raise
-        except Exception as error:
-            answers, failure = (), f"{type(error).__name__}: {error}"
-            _free_after(error)
-        return Answers(step, pictures, None if failure else answers, failure, time.perf_counter() - start)
+        answers, failure = attempt(lambda: tuple(self._backend.ask(query)))
+        seconds = time.perf_counter() - start
+        if answers is not None and len(answers) != len(pictures):
+            return Answers(step, pictures, None, WRONG_COUNT.format(found=len(answers), asked=len(pictures)), seconds)
+        return Answers(step, pictures, answers, failure, seconds)
 
 
-def _free_after(error: Exception) -> None:
-    """Give back what an attempt took that ran out of memory."""
-    if isinstance(error, comfy.model_management.OOM_EXCEPTION):
+def attempt(work: Callable[[], Found]) -> tuple[Found | None, str]:
+    """Try something that the picture must survive; give what it returned, or why it failed. The user's cancel passes."""
+    full = False
+    try:
+        return work(), ""
+    except comfy.model_management.InterruptProcessingException:
+        # An Exception on old hosts: the user's cancel is no failure.
+        raise
+    except Exception as error:
+        failure = f"{type(error).__name__}: {error}"
+        full = isinstance(error, comfy.model_management.OOM_EXCEPTION)
+    # Only now: while an error is at hand, it holds all that was computed.
+    if full:
         comfy.model_management.soft_empty_cache()
+    return None, failure

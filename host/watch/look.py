@@ -10,10 +10,18 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from ..progress import quiet_progress
+
 # Large latents are shrunk before they are decoded, and pictures before they are shown; previews of one pixel per latent are enlarged.
-LATENT_SIDE, PICTURE_SIDE, PREVIEW_SIDE = 64, 512, 256
+PICTURE_SIDE, PREVIEW_SIDE = 512, 256
 NO_PICTURE = "This model makes no pictures that a vision-language model could look at (its latent is {shape}); use another negative."
 NO_PREVIEW = "This model ({model}) has no fast preview; connect its VAE to `vae` of Avert VLM Negative."
+
+
+def check_picture(latent: Tensor) -> None:
+    """Refuse latents that are no pictures or videos, before anything is sampled."""
+    if latent.ndim not in (4, 5):
+        raise ValueError(NO_PICTURE.format(shape=list(latent.shape)))
 
 
 class Eye:
@@ -38,8 +46,6 @@ class Eye:
 
     def see(self, denoised: Tensor) -> list[Tensor]:
         """Give a picture, [H, W, 3] in 0..1 on the CPU, of each predicted latent [B, C, H, W]; of a video its middle frame."""
-        if denoised.ndim not in (4, 5):
-            raise ValueError(NO_PICTURE.format(shape=list(denoised.shape)))
         if denoised.ndim == 5:
             middle = denoised.shape[2] // 2
             denoised = denoised[:, :, middle : middle + 1]
@@ -47,23 +53,30 @@ class Eye:
 
     def _decoded(self, denoised: Tensor) -> list[Tensor]:
         latents = self._model.process_latent_out(denoised.float())
-        pictures: Tensor = self._vae.decode(_within(latents, LATENT_SIDE))
+        side = max(1, PICTURE_SIDE // int(self._vae.spacial_compression_decode()))
+        with quiet_progress():
+            pictures: Tensor = self._vae.decode(within(latents, side))
         if pictures.ndim == 5:
             pictures = pictures[:, pictures.shape[1] // 2]
-        small = _within(pictures[..., :3].movedim(-1, 1).float(), PICTURE_SIDE)
+        small = within(pictures[..., :3].movedim(-1, 1).float(), PICTURE_SIDE)
         return list(small.movedim(1, -1).clamp(0, 1).cpu())
 
     def _preview(self, denoised: Tensor) -> Tensor:
         image = self._previewer.decode_latent_to_preview(denoised).convert("RGB")
         picture = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8).view(image.height, image.width, 3).float() / 255
-        channels = _within(picture.movedim(-1, 0)[None], PICTURE_SIDE)
+        channels = within(picture.movedim(-1, 0)[None], PICTURE_SIDE)
         longest = max(channels.shape[-2:])
         if longest < PREVIEW_SIDE:
             channels = interpolate(channels, scale_factor=PREVIEW_SIDE / longest, mode="bilinear", antialias=True)
         return channels[0].movedim(0, -1).clamp(0, 1)
 
 
-def _within(values: Tensor, side: int) -> Tensor:
+def shrunk(pictures: Tensor) -> Tensor:
+    """Shrink pictures [N, H, W, C] to the size in which pictures are shown."""
+    return within(pictures.movedim(-1, 1), PICTURE_SIDE).movedim(1, -1)
+
+
+def within(values: Tensor, side: int) -> Tensor:
     """Shrink [B, C, H, W] or [B, C, 1, H, W] so that no side is longer."""
     height, width = values.shape[-2:]
     if max(height, width) <= side:

@@ -1,38 +1,42 @@
-"""Keep the diffusion model in memory beside a vision-language model, a text encoder and a decoder that are used while it samples."""
+"""Keep the diffusion model in memory although a vision-language model, a text encoder and a decoder work while it samples."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import comfy.model_management
+import comfy.sampler_helpers
 
 
 class Residence:
-    """Ask the host for all models of a run at once, and bring the diffusion model back if one of the others pushed it out.
+    """Bring the diffusion model back if one of the others pushed it out, with the room that sampling needs, as it was loaded at first.
 
     The host's load_models_gpu makes room by unloading what it was not asked to keep: a text encoder that loads during sampling may push out the very
-    model that samples (free_memory in comfy/model_management.py).
+    model that samples (free_memory in comfy/model_management.py). Asking for all at once is no way out: what then fits in part stays so.
     """
 
-    def __init__(self, guider: Any, others: Iterable[Any]) -> None:
+    def __init__(self, guider: Any) -> None:
         self._guider = guider
-        self._others = [patcher for patcher in others if patcher is not None]
-        self._asked = False
+        self._shape: list[int] = []
+        self._held: list[int] = []
         self.brought_back = 0
+
+    def begin(self, shape: list[int]) -> None:
+        """Note the run's shape of latents, from which the host estimates its memory."""
+        self._shape = shape
 
     def _own(self) -> list[Any]:
         return [self._guider.model_patcher, *getattr(self._guider, "loaded_models", [])]
 
     def __enter__(self) -> Residence:
-        if not self._asked:
-            comfy.model_management.load_models_gpu([*self._own(), *self._others])
-            self._asked = True
         self._held = [patcher.loaded_size() for patcher in self._own()]
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, *error: object) -> None:
         own = self._own()
-        if any(patcher.loaded_size() < held for patcher, held in zip(own, self._held, strict=True)):
-            comfy.model_management.load_models_gpu(own)
-            self.brought_back += 1
+        # An error ends the run, or is a cancel, which is not to wait for a model.
+        if kind is not None or all(patcher.loaded_size() >= held for patcher, held in zip(own, self._held, strict=True)):
+            return
+        most, least = comfy.sampler_helpers.estimate_memory(self._guider.model_patcher, self._shape, self._guider.conds)
+        comfy.model_management.load_models_gpu(own, memory_required=most, minimum_memory_required=least)
+        self.brought_back += 1

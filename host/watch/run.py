@@ -1,10 +1,10 @@
-"""Watch one sampling run: show its predictions to a vision-language model, and say what is to be avoided from then on."""
+"""Watch one sampling run: keep its predictions for whoever finds the words, and give the words to the mechanisms."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,23 +12,18 @@ from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 from torch import Tensor
 
 from ...guidance.schedule import SigmaRange
-from ...vlm.answer import read_answer
-from ...vlm.memory import Avoided
-from ...vlm.schedule import query_steps
-from ...vlm.transcript import Entry, Transcript, joined
+from ...vlm.transcript import Transcript, joined
 from ..steps import StepStart
-from .ask import Answers, Questions
-from .look import Eye
+from .ask import attempt
+from .asking import Asked, Replayed, Words
+from .look import check_picture
 from .residence import Residence
 from .source import Watched
 
-log = logging.getLogger(__name__)
-
 HOOK = "sampler_post_cfg_function"
-OTHER_RUN = (
-    "The transcript to replay is of a run of {theirs[0]} steps with {theirs[1]} pictures, and this one has {ours[0]} steps with {ours[1]}; "
-    "set the sampler as it was, or remove the transcript."
-)
+NO_STEPS = "A vision-language model cannot watch this sampler (ar_video), which draws a video frame by frame; use another sampler."
+NOT_ENCODED = '"{text}" could not be encoded and does not act: {why}'
+BROUGHT_BACK = "The diffusion model had to be loaded again {count} times after other models worked."
 
 
 @dataclass(frozen=True)
@@ -45,23 +40,18 @@ class Watch:
     def __init__(self, guider: Any, source: Watched, windows: Sequence[SigmaRange], number: int = 0) -> None:
         self._guider = guider
         self._source = source
-        self._windows = windows
         self._key = f"avert_watch_{number}"
-        self._eye = None if source.backend is None else Eye(source.vae, guider.model_patcher)
-        self._questions = None if source.backend is None else Questions(source)
-        others = (source.clip, source.vae, source.backend)
-        self._residence = Residence(guider, [getattr(one, "patcher", None) for one in others])
-        self._start: StepStart[Tensor] = StepStart()
-        self._sigmas: list[float] = []
-        self._due: frozenset[int] = frozenset()
+        self._residence = Residence(guider)
+        replayed = source.replay is not None
+        self._words: Words = Replayed(source.replay) if source.replay is not None else Asked(guider, source, windows, self._residence)
+        self._start: StepStart[Tensor] | None = None if replayed else StepStart()
+        self._sigmas: list[float] = [0.0]
         self._weight: Tensor | None = None
-        self._avoided = Avoided(source.mode, 0, source.most)
-        self._seen: dict[int, Tensor] = {}
-        self._entries: list[Entry] = []
-        self.notes: list[str] = []
-        # What others make of a new negative, at once: text encoders work between evaluations, not inside of one.
+        # What others make of new words, at once: text encoders work between evaluations, not inside of one.
         self.listeners: list[Callable[[str], None]] = []
-        self._known: set[str] = set()
+        self._encoded: dict[str, bool] = {}
+        self._in_force: tuple[tuple[str, ...], list[InForce]] = ((), [])
+        self._notes: list[str] = []
         self._hook: Callable[[Mapping[str, Any]], Tensor] | None = None
 
     def __enter__(self) -> Watch:
@@ -75,14 +65,14 @@ class Watch:
     def __exit__(self, *error: object) -> None:
         options = self._guider.model_options
         options[HOOK] = [function for function in options.get(HOOK, []) if function is not self._hook]
-        self._hook = None
         options["transformer_options"]["wrappers"].get(WrappersMP.SAMPLER_SAMPLE, {}).pop(self._key, None)
-        if self._questions is not None:
-            if self._questions.busy:
-                self.notes.append("The run ended before the vision-language model's last answer came.")
-            self._questions.close()
+        self._words.close()
         if self._residence.brought_back:
-            self.notes.append(f"The diffusion model had to be loaded again {self._residence.brought_back} times after other models worked.")
+            self._notes.append(BROUGHT_BACK.format(count=self._residence.brought_back))
+        # What holds this run in a circle is to be freed at once.
+        self._hook = None
+        self._start = None
+        self.listeners.clear()
 
     @property
     def clip(self) -> Any:
@@ -90,123 +80,71 @@ class Watch:
         return self._source.clip
 
     @property
+    def trial(self) -> Any:
+        """Give a word as the answers' text encoder encodes it, to see whether it fits."""
+        return self._source.trial
+
+    @property
+    def notes(self) -> list[str]:
+        """Give what a user should know."""
+        return [*self._words.notes, *self._notes]
+
+    @property
     def transcript(self) -> Transcript:
         """Give what was asked and answered so far."""
-        return Transcript(max(len(self._sigmas) - 1, 0), len(self._avoided.phrases), tuple(self._entries))
+        ends = (self._sigmas[0], self._sigmas[-1])
+        return Transcript(len(self._sigmas) - 1, len(self._words.avoided.phrases), tuple(self._words.entries), self._source.label, ends)
 
     def told(self) -> tuple[str, ...]:
-        """Give what each picture is to avoid now, "" for nothing."""
-        return tuple(joined(phrases) for phrases in self._avoided.phrases)
+        """Give what each picture is to avoid now, "" for nothing. Words that could not be encoded do not act."""
+        texts = (joined(phrases) for phrases in self._words.avoided.phrases)
+        return tuple(text if self._encoded.get(text) else "" for text in texts)
 
     def in_force(self) -> list[InForce]:
         """List the negatives that act now; pictures with the same words share one."""
         told = self.told()
-        texts = [text for text in dict.fromkeys(told) if text]
-        return [InForce(text, None if all(one == text for one in told) else torch.tensor([one == text for one in told])) for text in texts]
+        if told != self._in_force[0]:
+            rows = {text: torch.tensor([one == text for one in told]) for text in dict.fromkeys(told) if text}
+            self._in_force = (told, [InForce(text, None if bool(mine.all()) else mine) for text, mine in rows.items()])
+        return self._in_force[1]
 
     def sampler_sample(self, executor: Any, guider: Any, sigmas: Tensor, extra_args: Any, callback: Any, *args: Any, **kwargs: Any) -> Any:
         """Read the schedule, the batch and the mask (noise and mask are the first and third of `args`), and hear of the solver's steps."""
         noise = args[0] if args else kwargs["noise"]
         self._weight = args[2] if len(args) > 2 else kwargs.get("denoise_mask")
         self._sigmas = sigmas.tolist()
-        steps, pictures = len(self._sigmas) - 1, noise.shape[0]
-        self._avoided = Avoided(self._source.mode, pictures, self._source.most)
-        self._check_replay(steps, pictures)
-        self._due = frozenset(query_steps(self._source.query_steps, steps))
+        check_picture(noise)
+        if getattr(getattr(executor.class_obj, "sampler_function", None), "__name__", "") == "sample_ar_video":
+            raise ValueError(NO_STEPS)
+        self._residence.begin(list(noise.shape))
+        self._words.begin(self._sigmas, noise.shape[0])
 
         def heard(step: int, denoised: Tensor, x: Tensor, *rest: Any) -> Any:
-            begun = self._start.begun(x, self._weight)
-            self.step(step, denoised if begun is None else begun)
+            begun = None if self._start is None else self._start.begun(x, self._weight)
+            self._words.step(step, denoised if begun is None else begun)
+            self._encode_new()
             return None if callback is None else callback(step, denoised, x, *rest)
 
         return executor(guider, sigmas, extra_args, heard, *args, **kwargs)
 
     def predicted(self, args: Mapping[str, Any]) -> Tensor:
-        """Keep the prediction after cfg, before any negative guidance of ours (equation 3 of the paper)."""
+        """Keep the prediction after cfg, before what works on predictions (equation 3 of the paper); guidance inside the attention is in it."""
         denoised: Tensor = args["denoised"]
-        self._start.note(args["input"], denoised)
+        if self._start is not None:
+            self._start.note(args["input"], denoised)
         return denoised
 
-    def step(self, step: int, predicted: Tensor) -> None:
-        """End a solver step, which began with this prediction: hear an answer that came, and ask if it is time."""
-        self._replay(step + 1)
-        if self._source.replay is None and self._questions is not None:
-            arrived = self._questions.arrived()
-            if arrived is not None:
-                self._hear(arrived, step)
-            if step in self._due and not self._questions.busy and not self._questions.given_up and self._is_of_use(step):
-                self._ask(step, predicted)
-        self._tell()
+    def _encode_new(self) -> None:
+        """Let the mechanisms encode words that are new; what fails does not act, and the run goes on."""
+        texts = {joined(phrases) for phrases in self._words.avoided.phrases if phrases}
+        for text in sorted(texts - set(self._encoded)):
+            with self._residence:
+                done, failure = attempt(partial(self._encode, text))
+            self._encoded[text] = bool(done)
+            if not done:
+                self._notes.append(NOT_ENCODED.format(text=text, why=failure[:300]))
 
-    def _tell(self) -> None:
-        """Let the mechanisms encode what is new."""
-        new = [force.text for force in self.in_force() if force.text not in self._known]
-        if not new:
-            return
-        with self._residence:
-            for text in new:
-                for listener in self.listeners:
-                    listener(text)
-        self._known |= set(new)
-
-    def _is_of_use(self, step: int) -> bool:
-        """Tell whether anything that could act on the answer is still to come."""
-        following = self._sigmas[step + 1 :]
-        return any(window.contains(sigma) for window in self._windows for sigma in following if sigma > 0)
-
-    def _ask(self, step: int, predicted: Tensor) -> None:
-        assert self._questions is not None and self._eye is not None
-        asked = [picture for picture in range(len(predicted)) if self._changed(picture, predicted[picture])]
-        for picture in set(range(len(predicted))) - set(asked):
-            self._note(step, picture, "unchanged", "", None, 0.0)
-        if not asked:
-            return
-        for picture in asked:
-            self._seen[picture] = predicted[picture]
-        with self._residence:
-            found = self._questions.put(step, asked, self._eye.see(predicted[asked]))
-        if found is not None:
-            self._hear(found, step)
-
-    def _changed(self, picture: int, predicted: Tensor) -> bool:
-        """Tell whether a picture differs enough from what was last looked at."""
-        before = self._seen.get(picture)
-        if before is None or self._source.min_change <= 0 or before.shape != predicted.shape:
-            return True
-        distance = (predicted - before).float().norm() / before.float().norm().clamp_min(1e-12)
-        return bool(distance > self._source.min_change)
-
-    def _hear(self, found: Answers, step: int) -> None:
-        """Take answers in; they act from the next evaluation on."""
-        if found.answers is None:
-            log.warning(
-                "Avert: the vision-language model failed at step %d (%s); the last negative goes on.", found.step + 1, found.failure
-            )
-            self.notes.append(f"The vision-language model failed at step {found.step + 1}: {found.failure[:300]}")
-            for picture in found.pictures:
-                self._note(found.step, picture, "failed", found.failure, None, found.seconds)
-            if self._questions is not None and self._questions.given_up:
-                self.notes.append("It was not asked any more after that.")
-            return
-        for picture, answer in zip(found.pictures, found.answers, strict=True):
-            reading = read_answer(answer, self._source.most)
-            changed = self._avoided.hear(picture, reading)
-            self._note(found.step, picture, reading.kind, answer, step + 1 if changed else None, found.seconds)
-
-    def _note(self, asked: int, picture: int, kind: str, answer: str, used: int | None, seconds: float) -> None:
-        self._entries.append(Entry(asked, picture, kind, answer, self._avoided.phrases[picture], used, seconds))
-
-    def _check_replay(self, steps: int, pictures: int) -> None:
-        known = self._source.replay
-        if known is not None and (known.steps, known.pictures) != (steps, pictures):
-            raise ValueError(OTHER_RUN.format(theirs=(known.steps, known.pictures), ours=(steps, pictures)))
-
-    def _replay(self, step: int) -> None:
-        """Put in force what the transcript says of this step."""
-        known = self._source.replay
-        if known is None:
-            return
-        for picture, phrases in known.at(step).items():
-            if picture < len(self._avoided.phrases):
-                self._avoided.phrases[picture] = phrases
-        self._entries += [entry for entry in known.entries if (entry.asked if entry.used is None else entry.used - 1) == step - 1]
+    def _encode(self, text: str) -> bool:
+        for listener in self.listeners:
+            listener(text)
+        return True

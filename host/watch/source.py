@@ -31,10 +31,15 @@ class Watched:
     mode: Mode
     most: int
     max_tokens: int
+    temperature: float
     seed: int
     min_change: float
     overlap: bool
     replay: Transcript | None = None
+    # Which of several sources of a graph this is, in transcripts.
+    label: str = ""
+    # A word's CONDITIONING, by which a text encoder of another model is found out before anything is sampled.
+    trial: Any = None
 
     def __iter__(self) -> NoReturn:
         """Refuse to be read as the host's CONDITIONING, which is a list."""

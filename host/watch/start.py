@@ -22,12 +22,13 @@ def start_watches(guider: Any, tasks: Sequence[Task], recorder: Recorder, stack:
         if isinstance(task.negative, Watched) and acts:
             windows.setdefault(task.negative, []).append(task.window.sigmas(sampling))
     watches = {source: Watch(guider, source, active, number) for number, (source, active) in enumerate(windows.items())}
+    # What they saw is kept even of a run that broke off; it is read after they have ended.
+    stack.callback(_keep, recorder, tuple(watches.values()))
     for watch in watches.values():
-        # What it saw is kept even of a run that broke off; it is read after the watch has ended.
-        stack.callback(_keep, recorder, watch)
         stack.enter_context(watch)
     return watches
 
 
-def _keep(recorder: Recorder, watch: Watch) -> None:
-    recorder.keep_watch(watch.transcript, watch.notes)
+def _keep(recorder: Recorder, watches: Sequence[Watch]) -> None:
+    for watch in watches:
+        recorder.keep_watch(watch.transcript, watch.notes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,3 +62,20 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 def host_version() -> str:
     """Give the version of the host, e.g. "0.33.0"."""
     return importlib.import_module("comfyui_version").__version__
+
+
+@pytest.fixture(scope="session")
+def demo_worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Give (MODEL, CLIP, VAE) of both variants of the demo model, with random weights."""
+    from avert.host.demo import load_demo
+
+    folder = importlib.import_module("demo_weights").write_weights(tmp_path_factory.mktemp("weights"), seed=50)
+    return {variant: load_demo(variant, folder) for variant in ("few_step", "guided")}
+
+
+@pytest.fixture(params=["vsf", "nag", "static", "dng"])
+def watched_case(request: pytest.FixtureRequest, demo_worlds: dict[str, Any]) -> tuple[Any, Any, float]:
+    """Give a demo model, a mechanism for it, and a cfg."""
+    runs = importlib.import_module("watched_runs")
+    inside = request.param in runs.INSIDE
+    return demo_worlds["few_step" if inside else "guided"], runs.ALL[request.param], 1.0 if inside else 3.0

@@ -122,7 +122,7 @@ def test_what_cannot_be_encoded_says_so(monkeypatch: pytest.MonkeyPatch) -> None
         encode_negative(clip, "a (man:-0.5)")
     tokenize = type(clip).tokenize
     monkeypatch.setattr(type(clip), "tokenize", lambda self, text, **kw: {"qwen": tokenize(self, text, **kw)["l"]})
-    with pytest.raises(ValueError, match="does not know this text encoder \\(qwen\\).*CLIP Text Encode"):
+    with pytest.raises(ValueError, match="does not know this text encoder \\(qwen\\).*Text Encode"):
         encode_negative(clip, "glasses")
 
 

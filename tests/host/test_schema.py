@@ -39,7 +39,7 @@ CONTRACT: dict[str, dict[str, Any]] = {
     "AvertNegativePrompt": {"clip": None, "text": None},
     "AvertVLMNegative": {
         "clip": None, "instruction": "safety", "look_for": "", "query_steps": "45, 44, 43, 41, 38, 34, 29, 23, 16, 8 of 50", "mode": "replace",
-        "max_phrases": 8, "max_tokens": 48, "seed": 0, "vlm": None, "vae": None, "examples": None, "example_answers": "", "min_change": 0.0,
+        "max_phrases": 8, "max_tokens": 48, "temperature": 0.0, "seed": 0, "vlm": None, "vae": None, "examples": None, "example_answers": "", "min_change": 0.0,
         "overlap": True, "replay": "",
     },
     "AvertLoadVLM": {"model_name": None, "device": "default"},

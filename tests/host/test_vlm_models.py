@@ -10,7 +10,6 @@ from typing import Any
 import folder_paths
 import pytest
 import torch
-from avert.host.demo import load_demo
 from avert.host.install import last_report
 from avert.host.textgen import ClipBackend
 from avert.host.transformers_vlm import load_vlm
@@ -19,7 +18,6 @@ from avert.host.watch.source import backend_of
 from avert.vlm.backend import Example, Query
 from avert.vlm.instructions import instruction
 
-from demo_weights import write_weights
 from tiny_clip import tiny_clip
 from tiny_vlms import KINDS, write_vlm
 from watched_runs import STATIC, VSF, guided, picture, watched
@@ -28,12 +26,6 @@ from watched_runs import STATIC, VSF, guided, picture, watched
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("models")
-
-
-@pytest.fixture(scope="module")
-def worlds(models: Path) -> dict[str, Any]:
-    folder = write_weights(models, seed=60)
-    return {variant: load_demo(variant, folder) for variant in ("few_step", "guided")}
 
 
 @pytest.fixture(params=KINDS)
@@ -105,8 +97,8 @@ def test_an_answer_that_nobody_waits_for_ends(vlm: Any) -> None:
 
 
 @pytest.mark.parametrize("variant", ["few_step", "guided"])
-def test_nonsense_is_survived(vlm: Any, worlds: dict[str, Any], variant: str) -> None:
-    world = worlds[variant]
+def test_nonsense_is_survived(vlm: Any, demo_worlds: dict[str, Any], variant: str) -> None:
+    world = demo_worlds[variant]
     model = guided(world, VSF if variant == "few_step" else STATIC, watched(world, vlm, max_tokens=12))
     assert torch.isfinite(picture(model, world, 3.0, 2)).all()
     kinds = {entry["kind"] for entry in last_report(model).watched[0]["entries"]}
@@ -168,12 +160,12 @@ def qwen3vl() -> Any:
 
 
 @torch.inference_mode()
-def test_the_hosts_own_model_answers(qwen3vl: Any, worlds: dict[str, Any]) -> None:
+def test_the_hosts_own_model_answers(qwen3vl: Any, demo_worlds: dict[str, Any]) -> None:
     backend = backend_of(qwen3vl)
     shown = pictures(2)
     answers = backend.ask(query(shown, tokens=4))
     assert len(answers) == 2 and answers == [backend.ask(query([one], tokens=4))[0] for one in shown]
-    world = worlds["few_step"]
+    world = demo_worlds["few_step"]
     model = guided(world, VSF, watched(world, backend, max_tokens=4))
     assert torch.isfinite(picture(model, world, 1.0)).all()
     assert all(entry["kind"] != "failed" for entry in last_report(model).watched[0]["entries"])

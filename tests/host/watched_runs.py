@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -10,9 +11,11 @@ import torch
 from avert.guidance.attention.mechanism import NormalizedGuidance, ValueSignFlip
 from avert.guidance.score.combine import DynamicNegativeGuidance, NegativeGuidance
 from avert.host.guide import guide, guide_score
+from avert.host.install import last_report
 from avert.host.watch.source import Watched
 from avert.vlm.backend import Query
 from avert.vlm.instructions import instruction
+from avert.vlm.transcript import read_transcript
 from torch import Tensor
 
 import tiny
@@ -25,12 +28,14 @@ DNG = DynamicNegativeGuidance(4.0, 0.3, 1e-3, 0.0, 1e-6, 0.9)
 VSF, NAG = ValueSignFlip(1.2, -0.6), NormalizedGuidance(5.0, 2.5, 0.25)
 INSIDE = {"vsf": VSF, "nag": NAG}
 SCORE = {"static": STATIC, "dng": DNG}
+ALL = {**INSIDE, **SCORE}
 
 
 class Script:
     """Answer from a list: an entry for each question, a list of answers or an error to raise; "none" when the list has ended."""
 
     name = "script"
+    takes_examples = True
 
     def __init__(self, *answers: Sequence[str] | BaseException, elsewhere: bool = False, wait: bool = False) -> None:
         self.answers = answers
@@ -59,7 +64,8 @@ class Script:
 def watched(world: tuple[Any, Any, Any], backend: Any, query_steps: str = "6, 3", **fields: Any) -> Watched:
     settings: dict[str, Any] = {
         "clip": world[1], "backend": backend, "vae": world[2], "instruction": instruction("custom", "hats"), "examples": (), "query_steps": query_steps,
-        "mode": "replace", "most": 8, "max_tokens": 32, "seed": 0, "min_change": 0.0, "overlap": False, "replay": None,
+        "mode": "replace", "most": 8, "max_tokens": 32, "temperature": 0.0, "seed": 0, "min_change": 0.0, "overlap": False, "replay": None,
+        "label": "test", "trial": encode(world[1], "picture"),
     }  # fmt: skip
     return Watched(**(settings | fields))
 
@@ -88,3 +94,8 @@ def between(model: Any, step: int, steps: int = STEPS) -> float:
     sigmas = comfy.samplers.calculate_sigmas(sampling, "simple", steps)
     middle = float(sigmas[step - 1] + sigmas[step]) / 2
     return next(percent / 1000 for percent in range(1001) if sampling.percent_to_sigma(percent / 1000) <= middle)
+
+
+def transcript_of(model: Any) -> Any:
+    """Give what the last run with a model wrote down."""
+    return read_transcript(json.dumps(last_report(model).watched[0]))

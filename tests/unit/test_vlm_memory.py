@@ -79,7 +79,8 @@ def changed(**values):
 @pytest.mark.parametrize(
     "text",
     [
-        "", "no json", "[]", "{}", "[" * 100_000, '{"avert_transcript": 2, "steps": 1, "pictures": 1, "entries": []}', SAID.written()[:-5], changed(asked=-1),
+        "", "no json", "[]", "{}", "[" * 100_000, '{"avert_transcript": 2, "steps": 1, "pictures": 1, "label": "", "sigmas": [1, 0], "entries": []}',
+        SAID.written()[:-5], changed(asked=-1),
         changed(asked=True), changed(negative="hat"), changed(negative=[1]), changed(picture="0"), changed(seconds=None), " " * 3_000_000,
     ],
 )  # fmt: skip

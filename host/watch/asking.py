@@ -1,0 +1,161 @@
+"""Find out during a run what is to be avoided: by asking, or from the transcript of an earlier run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from ...guidance.schedule import SigmaRange
+from ...vlm.answer import read_answer
+from ...vlm.memory import Avoided
+from ...vlm.schedule import query_steps
+from ...vlm.transcript import Entry, Transcript
+from .ask import Answers, Questions
+from .look import Eye
+from .residence import Residence
+from .source import Watched
+
+OTHER_RUN = (
+    "The transcript to replay is of another run ({theirs[0]} steps, {theirs[1]} pictures, noise from {theirs[2]:.4g} to {theirs[3]:.4g}; this one: {ours[0]}, "
+    "{ours[1]}, {ours[2]:.4g}, {ours[3]:.4g}); set the sampler as it was, or empty `replay`."
+)
+NEVER = (
+    "The vision-language model was never asked: `query_steps` names no step of this run of {steps} steps after which anything could act."
+)
+REFUSED = "The vision-language model refused {count} of {all} questions or gave no list; what it said is in the report."
+LATE = "The run ended before the vision-language model's last answer came."
+GIVEN_UP = "It was not asked any more after that."
+FAILED = "The vision-language model failed at step {step}, and the last negative went on: {why}"
+
+
+class Words(Protocol):
+    """Say what each picture is to avoid."""
+
+    avoided: Avoided
+    entries: list[Entry]
+    notes: list[str]
+
+    def begin(self, sigmas: Sequence[float], pictures: int) -> None:
+        """Begin a run. Raises ValueError when it cannot be."""
+
+    def step(self, step: int, predicted: Tensor) -> None:
+        """End a solver step, which began with this prediction [B, ...]."""
+
+    def close(self) -> None:
+        """End the run."""
+
+
+class Replayed:
+    """Say what the transcript of an earlier run says."""
+
+    def __init__(self, transcript: Transcript) -> None:
+        self._transcript = transcript
+        self.avoided = Avoided("replace", 0, 1)
+        self.entries: list[Entry] = []
+        self.notes: list[str] = []
+
+    def begin(self, sigmas: Sequence[float], pictures: int) -> None:
+        known = self._transcript
+        theirs = (known.steps, known.pictures, *known.sigmas)
+        ours = (len(sigmas) - 1, pictures, sigmas[0], sigmas[-1])
+        if any(abs(a - b) > 1e-3 * max(1.0, abs(a)) for a, b in zip(theirs, ours, strict=True)):
+            raise ValueError(OTHER_RUN.format(theirs=theirs, ours=ours))
+        self.avoided = Avoided("replace", pictures, 1)
+
+    def step(self, step: int, predicted: Tensor) -> None:
+        for picture, phrases in self._transcript.at(step + 1).items():
+            if picture < len(self.avoided.phrases):
+                self.avoided.phrases[picture] = phrases
+        self.entries += [one for one in self._transcript.entries if (one.asked if one.used is None else one.used - 1) == step]
+
+    def close(self) -> None:
+        """End the run."""
+
+
+class Asked:
+    """Show predictions to a vision-language model at the steps that are due, and take its answers in."""
+
+    def __init__(self, guider: Any, source: Watched, windows: Sequence[SigmaRange], residence: Residence) -> None:
+        self._source, self._windows, self._residence = source, windows, residence
+        self._eye = Eye(source.vae, guider.model_patcher)
+        self._questions = Questions(source)
+        self._sigmas: list[float] = []
+        self._due: frozenset[int] = frozenset()
+        self._seen: dict[int, Tensor] = {}
+        self.avoided = Avoided(source.mode, 0, source.most)
+        self.entries: list[Entry] = []
+        self.notes: list[str] = []
+
+    def begin(self, sigmas: Sequence[float], pictures: int) -> None:
+        steps = len(sigmas) - 1
+        self._sigmas = list(sigmas)
+        self._due = frozenset(step for step in query_steps(self._source.query_steps, steps) if self._is_of_use(step))
+        self.avoided = Avoided(self._source.mode, pictures, self._source.most)
+        if not self._due:
+            self.notes.append(NEVER.format(steps=steps))
+
+    def _is_of_use(self, step: int) -> bool:
+        """Tell whether anything that could act on the answer is still to come."""
+        return any(window.contains(sigma) for window in self._windows for sigma in self._sigmas[step + 1 :] if sigma > 0)
+
+    def step(self, step: int, predicted: Tensor) -> None:
+        arrived = self._questions.arrived()
+        if arrived is not None:
+            self._hear(arrived, step)
+        if step in self._due and not self._questions.given_up:
+            self._ask(step, predicted)
+
+    def close(self) -> None:
+        if self._questions.busy:
+            self.notes.append(LATE)
+        self._questions.close()
+        self._seen.clear()
+        unheard = sum(entry.kind in ("refused", "unreadable") for entry in self.entries)
+        if unheard:
+            self.notes.append(REFUSED.format(count=unheard, all=sum(entry.kind not in ("busy", "unchanged") for entry in self.entries)))
+
+    def _ask(self, step: int, predicted: Tensor) -> None:
+        pictures = range(len(predicted))
+        if self._questions.busy:
+            for picture in pictures:
+                self._note(step, picture, "busy")
+            return
+        asked = [picture for picture in pictures if self._changed(picture, predicted[picture])]
+        for picture in sorted(set(pictures) - set(asked)):
+            self._note(step, picture, "unchanged")
+        if not asked:
+            return
+        for picture in asked:
+            self._seen[picture] = predicted[picture]
+        with self._residence:
+            found = self._questions.put(step, asked, partial(self._eye.see, predicted[asked]))
+        if found is not None:
+            self._hear(found, step)
+
+    def _changed(self, picture: int, predicted: Tensor) -> bool:
+        """Tell whether a picture differs enough from what was last looked at."""
+        before = self._seen.get(picture)
+        if before is None or self._source.min_change <= 0 or before.shape != predicted.shape:
+            return True
+        distance = (predicted - before).float().norm() / before.float().norm().clamp_min(1e-12)
+        return bool(distance > self._source.min_change)
+
+    def _hear(self, found: Answers, step: int) -> None:
+        """Take answers in; they act from the next evaluation on."""
+        if found.answers is None:
+            self.notes.append(FAILED.format(step=found.step + 1, why=found.failure[:300]))
+            for picture in found.pictures:
+                self._note(found.step, picture, "failed", found.failure, None, found.seconds)
+            if self._questions.given_up:
+                self.notes.append(GIVEN_UP)
+            return
+        for picture, answer in zip(found.pictures, found.answers, strict=True):
+            reading = read_answer(answer, self._source.most)
+            changed = self.avoided.hear(picture, reading)
+            self._note(found.step, picture, reading.kind, answer, step + 1 if changed else None, found.seconds)
+
+    def _note(self, asked: int, picture: int, kind: str, answer: str = "", used: int | None = None, seconds: float = 0.0) -> None:
+        self.entries.append(Entry(asked, picture, kind, answer, self.avoided.phrases[picture], used, seconds))
