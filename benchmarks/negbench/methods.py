@@ -143,7 +143,7 @@ PLAIN_ANCESTRAL = "guided, ancestral"
 METHODS = (
     Method("none", "none", none, (0.0,), 0.0),
     Method("VSF, offset -0.6", "VSF", vsf(-0.6), (0.25, 0.5, 0.94, 1.5, 2.0, 3.0), 0.94),
-    Method("VSF, offset 0", "VSF", vsf(0.0), (0.5, 1.0, 1.5, 2.0, 3.0), 1.0),
+    Method("VSF, offset 0", "VSF", vsf(0.0), (0.25, 0.5, 0.75, 1.0, 1.5, 2.0), 0.75),
     Method("NAG", "NAG", nag(2.5, 0.25), (3.0, 5.0, 9.0, 15.0), 5.0),
     Method("NAG, alpha 0.5", "NAG", nag(2.5, 0.5), (2.0, 3.0, 5.0, 9.0), 5.0),
     Method("NASA", "NASA", nasa, (0.15, 0.3, 0.45, 0.6, 0.8), 0.15),
