@@ -16,10 +16,10 @@ from .world.scene import LABELS
 # (prompt, what it shows, what to avoid, the labels of that)
 Example = tuple[str, str, str, tuple[str, ...]]
 EXAMPLES: tuple[Example, ...] = (
-    ("a face", "face", "glasses, hat", ("glasses", "hat")),
+    ("a tree", "tree", "apples", ("apples",)),
     ("a house", "house", "a chimney, smoke", ("chimney", "smoke")),
-    ("a cake", "cake", "candles", ("candles",)),
-    ("a castle", "castle", "a flag", ("flag",)),
+    ("a rocket", "rocket", "flame", ("flame",)),
+    ("a cat", "cat", "a bow", ("bow",)),
 )
 
 

@@ -41,6 +41,10 @@ class AvertReport(io.ComfyNode):
     @classmethod
     def execute(cls, model: Any, latent: Any) -> io.NodeOutput:
         report = last_report(model, latent["samples"])
+        saved = getattr(getattr(cls, "hidden", None), "extra_pnginfo", None)
+        if report.watched and isinstance(saved, dict):
+            # Save Image writes it into the picture, for `replay`, where this node stands before it.
+            saved["avert"] = {"watched": report.watched}
         text, plot = as_text(report), to_image([draw_plot(report)])
         shown = {**ui.PreviewText(text).as_dict(), **ui.PreviewImage(plot, cls=cls).as_dict()}
         return io.NodeOutput(latent, plot, to_image(draw_maps(report)), text, as_json(report), ui=shown)

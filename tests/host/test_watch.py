@@ -182,3 +182,18 @@ def test_without_a_vae_it_sees_the_preview(demo_worlds: dict[str, Any], variant:
     picture(guided(world, VSF if variant == "few_step" else STATIC, watched(world, backend, vae=None)), world, 1.0)
     shown = backend.queries[0].pictures[0]
     assert shown.shape == (256, 256, 3) and shown.min() >= 0 and shown.max() <= 1 and shown.std() > 0.01
+
+
+def test_a_saved_picture_knows_what_was_said(demo_worlds: dict[str, Any]) -> None:
+    """Through the report's node as the host runs it: its hidden inputs belong to the prompt, and Save Image writes them into the picture."""
+    from avert.nodes.report import AvertReport
+
+    world, saved = demo_worlds["few_step"], {}
+    model = guided(world, VSF, watched(world, Script(["hat"])))
+    latent = {"samples": picture(model, world, 1.0)}
+
+    class Prepared(AvertReport):
+        hidden = type("Hidden", (), {"extra_pnginfo": saved, "prompt": None})()
+
+    Prepared.execute(model, latent)
+    assert read_transcript(json.dumps(saved["avert"])) == transcript_of(model)
