@@ -20,13 +20,13 @@ from .model.weights import load_autoencoder, load_few_step
 from .seen import EXAMPLES, Count, count, table
 from .strip import heat, strip
 
-# The nodes' defaults.
+# As in workflows/compare_demo.
 WAYS: dict[str, Mechanism | None] = {
     "without": None,
     # Gentler than the nodes' defaults: a picture of few tokens gives a negative a large share of its attention.
     "VSF": ValueSignFlip(0.8, 0.0),
     "NAG": NormalizedGuidance(9.0, 2.5, 0.25),
-    "NASA": NegativeAway(0.3),
+    "NASA": NegativeAway(0.15),
 }
 SETTINGS = Settings(steps=8, seed=42, batch=4)
 

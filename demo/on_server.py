@@ -63,7 +63,9 @@ def make(output: Path) -> str:
             for way, pictures in row.items():
                 counts[way] = counts[way] + count(example, to_tensor(pictures))
             maps = _pictures(server, result, _titled(workflow, MAP))
-            rows.append((f"{example[0]}\nnot: {example[2]}", [*(pictures[0] for pictures in row.values()), maps[len(maps) // 2]]))
+            # The maps of the first picture come first, one for each step: its middle one.
+            middle = len(maps) // len(row[WAYS[0]]) // 2
+            rows.append((f"{example[0]}\nnot: {example[2]}", [*(pictures[0] for pictures in row.values()), maps[middle]]))
             report = report or "\n".join(result.outputs[_titled(workflow, REPORT)]["text"])
         seconds = time.perf_counter() - started
     strip([*WAYS, "VSF: attention on it"], rows).save(output / "strip.png")

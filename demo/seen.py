@@ -52,8 +52,8 @@ def count(example: Example, pictures: Tensor) -> Count:
 
 def table(counts: dict[str, Count], seconds: dict[str, float]) -> str:
     """Say per way of guiding: main thing shown, avoided things gone, time per picture."""
-    lines = [f"{'':12}{'main thing shown':>20}{'avoided things gone':>22}{'s per picture':>16}"]
+    lines = [f"{'':12}{'main thing shown':>20}{'avoided things gone':>22}" + (f"{'s per picture':>16}" if seconds else "")]
     for name, found in counts.items():
-        time = f"{seconds[name] / found.pictures:.2f}" if name in seconds else ""
-        lines.append(f"{name:12}{f'{found.shown} of {found.pictures}':>20}{f'{found.gone} of {found.pictures}':>22}{time:>16}")
+        time = f"{seconds[name] / found.pictures:>16.2f}" if name in seconds else ""
+        lines.append(f"{name:12}{f'{found.shown} of {found.pictures}':>20}{f'{found.gone} of {found.pictures}':>22}{time}")
     return "\n".join(lines)
