@@ -1,7 +1,7 @@
 """Remove one class from a diffusion model of digits: static negative guidance, SLD and DNG, as in the DNG paper's figures 4 and 14.
 
     pip install scikit-learn
-    python benchmarks/class_removal.py              # trains for a minute, then sweeps: class_removal.json, .md and .svg in benchmarks/results/
+    python benchmarks/class_removal.py              # ten minutes on two cores: class_removal.json, .md and .svg in benchmarks/results/
     python benchmarks/class_removal.py --classes 3 --count 500
 
 A model with its class left open is guided away from one class. Safety: the share of its pictures that a classifier takes for another class. Diversity:
