@@ -18,7 +18,8 @@ from tiny import latent
 from tiny_clip import tiny_clip
 
 IDS = {
-    "AvertVSF", "AvertNAG", "AvertNASA", "AvertNegativeGuidance", "AvertDNG", "AvertSLD", "AvertPerpNeg", "AvertNegativePrompt", "AvertAmplify",
+    "AvertVSF", "AvertNAG", "AvertNASA", "AvertNegativeGuidance", "AvertDNG", "AvertSLD", "AvertPerpNeg", "AvertNegativePrompt", "AvertVLMNegative", "AvertLoadVLM",
+    "AvertAmplify",
     "AvertReport", "AvertDemoModel",
 }  # fmt: skip
 

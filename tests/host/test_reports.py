@@ -8,7 +8,7 @@ from typing import Any
 import avert.host.install
 import pytest
 import torch
-from avert.guidance.attention import streams
+from avert.guidance.attention import steer
 from avert.guidance.attention.mechanism import NegativeAway, NormalizedGuidance, ValueSignFlip
 from avert.host.encode import encode_negative
 from avert.host.families import find_family
@@ -109,7 +109,7 @@ def test_change_is_seen_wherever_it_is(size: tuple[int, int]) -> None:
     before = torch.ones(1, 2, rows * columns, 4)
     after = before.clone().view(1, 2, rows, columns, 4)
     after[:, :, :, 8:28] += 1.0
-    effect = streams._effect(after.flatten(2, 3), before, [torch.zeros(1, 2, rows * columns)], False)
+    effect = steer._effect(after.flatten(2, 3), before, [torch.zeros(1, 2, rows * columns)], False)
     assert float(effect.change) == pytest.approx((20 / columns) ** 0.5, rel=0.2)
 
 

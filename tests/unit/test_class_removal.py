@@ -61,6 +61,7 @@ def test_schedule() -> None:
     assert len(levels) == 51 and levels[-1] == 0 and levels == sorted(levels, reverse=True)
 
 
+@pytest.mark.slow
 def test_it_runs(tmp_path: Path) -> None:
     pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
     small = ["--classes", "3", "--count", "60", "--steps", "6", "--training", "60", "--out", str(tmp_path)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from avert.demo import alone
-from avert.demo.seen import EXAMPLES, Count, count, table, to_tensor
+from avert.demo.seen import Count, count, table, to_tensor
 from avert.demo.strip import heat, strip
 from PIL import Image
 
@@ -29,7 +29,8 @@ def test_judge_counts_what_is_drawn() -> None:
 
     rng = random.Random(7)
     scenes = [random_scene(rng, "face") for _ in range(200)]
-    found = count(EXAMPLES[0], to_tensor([Image.fromarray(draw(scene)) for scene in scenes]))
+    faces = ("a face", "face", "glasses, hat", ("glasses", "hat"))
+    found = count(faces, to_tensor([Image.fromarray(draw(scene)) for scene in scenes]))
     bare = sum(not {"glasses", "hat"} & set(scene.parts) for scene in scenes)
     assert found.pictures == 200
     assert found.shown >= 195
