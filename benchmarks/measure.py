@@ -101,10 +101,14 @@ def _peak(way: Way, device: torch.device) -> int:
 def table(title: str, results: dict[str, Result], base: str) -> str:
     """Write the results as a Markdown table; ratios are against `base`, the spread is from the fastest to the slowest tenth."""
     reference = results[base].median
-    lines = [f"**{title}**", "", "| | ms | times plain | spread | peak MiB |", "|---|---:|---:|---:|---:|"]
+    peaks = any(result.peak for result in results.values())
+    lines = [f"**{title}**", "", "| | ms | times plain | spread |" + " peak MiB |" * peaks, "|---|---:|---:|---:|" + "---:|" * peaks]
     for name, result in results.items():
         ordered = sorted(result.seconds)
         tenth = len(ordered) // 10
         spread = f"{1000 * ordered[tenth]:.3g} to {1000 * ordered[-1 - tenth]:.3g}"
-        lines.append(f"| {name} | {1000 * result.median:.3f} | {result.median / reference:.3f} | {spread} | {result.peak / 2**20:.0f} |")
+        lines.append(
+            f"| {name} | {1000 * result.median:.3f} | {result.median / reference:.3f} | {spread} |"
+            + f" {result.peak / 2**20:.0f} |" * peaks
+        )
     return "\n".join(lines) + "\n"

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from measure import machine, table, timed  # noqa: E402
 from model import open_host  # noqa: E402
 
-STEPS, CFG, BATCH, LATENCY = 50, 3.0, 4, 7.4
+STEPS, CFG, BATCH, LATENCY = 50, 3.0, 1, 7.4
 PROMPT, ANSWER = "a castle on the grass", "a flag"
 
 
@@ -93,7 +93,7 @@ def main() -> None:
     static = timed(ways(), 5)["static negative guidance"].median
     latency = LATENCY * static / STEPS
     results = timed(ways(latency), options.rounds)
-    about = f"{STEPS} steps of DPM++ 2M, {BATCH} pictures at once, one answer {1000 * latency:.0f} ms; {machine(torch.device('cpu'))}"
+    about = f"{STEPS} steps of DPM++ 2M, one picture, one answer {1000 * latency:.0f} ms; {machine(torch.device('cpu'))}"
     text = "# What watching costs\n\n" + table(about, results, "static negative guidance").replace("times plain", "times static")
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "vl_dnp.md").write_text(text, encoding="utf-8")

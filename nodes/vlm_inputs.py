@@ -61,7 +61,7 @@ def limits() -> list[Any]:
             step=0.05,
             tooltip="0: the likeliest answer, always the same. More: answers are drawn, from `seed`.",
         ),
-        take(io.Int, "seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, tooltip="Of the answers that are drawn; not used at temperature 0."),
+        take(io.Int, "seed", default=0, min=0, max=2**64 - 1, control_after_generate=False, tooltip="Of answers that are drawn."),
     ]
 
 
