@@ -75,7 +75,7 @@ def ways(seconds: float | None = None) -> dict[str, Callable[[], object]]:
     def watched(query_steps: str, min_change: float = 0.0, overlap: bool = False) -> Callable[[], object]:
         assert seconds is not None
         told = instruction("custom", ANSWER)
-        return run(Watched(clip, Slow(seconds, overlap), vae, told, (), query_steps, "replace", 8, 48, 0.0, 0, min_change, overlap))
+        return run(Watched(clip, Slow(seconds, overlap), vae, told, (), query_steps, "replace", 8, 48, 0.0, 0, min_change, 0.0, overlap))
 
     found = {"no negative": run(None), "static negative guidance": run(encoded[ANSWER])}
     if seconds is not None:

@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ..vlm.backend import Query
+from .vlm_gate import Gate
 from .vlm_prefix import Reader
 
 MISSING = "This needs transformers 4.56 or newer with its vision-language models, which this Python does not have: {error}. Update it as ComfyUI's requirements say."
@@ -117,11 +118,18 @@ class TransformersBackend:
             **self._reader.inputs(whole, pictures),
             max_new_tokens=query.max_tokens,
             do_sample=False,
-            logits_processor=[_Drawn(query)] if query.temperature > 0 else [],
+            logits_processor=self._choosing(query),
             stopping_criteria=[_Stop(query, in_turn=not self.elsewhere)],
         )
         answers: list[str] = self._processor.batch_decode(told[:, whole["input_ids"].shape[1] :], skip_special_tokens=True)
         return answers
+
+    def _choosing(self, query: Query) -> list[Any]:
+        """Say how words are chosen, if not the likeliest: the gate sees what the model thinks before anything is drawn."""
+        tokenizer = getattr(self._processor, "tokenizer", self._processor)
+        ends = self.patcher.model.inner.generation_config.eos_token_id
+        gate = [Gate(tokenizer, tokenizer.eos_token_id if ends is None else ends, query.gate)] if query.gate > 0 else []
+        return [*gate, *([_Drawn(query)] if query.temperature > 0 else [])]
 
     def _written(self, conversation: list[dict[str, Any]], ask: bool) -> str:
         written: str = self._processor.apply_chat_template(conversation, tokenize=False, add_generation_prompt=ask, **self._thoughtless)

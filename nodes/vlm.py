@@ -27,7 +27,6 @@ ALIASES = [
     "negative prompt",
 ]
 NO_EXAMPLES = "{name} looks at one picture at a time and cannot be shown examples; remove `examples`, or use another vision-language model."
-NO_EXAMPLES = "{name} looks at one picture at a time and cannot be shown examples; remove `examples`, or use another vision-language model."
 
 
 class AvertVLMNegative(io.ComfyNode):
@@ -60,6 +59,7 @@ class AvertVLMNegative(io.ComfyNode):
         examples: Any = None,
         example_answers: str = "",
         min_change: float = 0.0,
+        gate: float = 0.0,
         overlap: bool = True,
         replay: str = "",
     ) -> io.NodeOutput:
@@ -75,7 +75,7 @@ class AvertVLMNegative(io.ComfyNode):
             raise ValueError(NO_EXAMPLES.format(name=backend.name))
         # A word, to see before sampling whether this text encoder fits the model.
         trial = clip.encode_from_tokens_scheduled(clip.tokenize("picture"))
-        settings = (max_phrases, max_tokens, temperature, seed, min_change, overlap)
+        settings = (max_phrases, max_tokens, temperature, seed, min_change, gate, overlap)
         return io.NodeOutput(Watched(clip, backend, vae, told, shown, query_steps, mode, *settings, known, label, trial))
 
 

@@ -98,6 +98,17 @@ def sparing() -> list[Any]:
             tooltip="Ask again only when the predicted picture changed by more than this since the last question: |new - old| / |old|. 0: always ask.",
         ),
         take(
+            io.Float,
+            "gate",
+            default=0.0,
+            min=0.0,
+            max=1.0,
+            step=0.05,
+            optional=True,
+            tooltip='How likely something must be there, by the first word\'s probability, to be named; below, "none" is answered at once. 0: its words decide. '
+            "Only for Avert Load VLM.",
+        ),
+        take(
             io.Boolean,
             "overlap",
             default=True,

@@ -23,7 +23,8 @@ class Example:
 class Query:
     """Ask about pictures, each [H, W, 3] in 0..1, all of them with the same instruction and examples.
 
-    temperature: 0 takes the likeliest answer, more draws one, from `seed`: the same query with the same seed has the same answers; stopped: tells whether
+    gate: answer only where something is there with at least this probability by the first token (0: the answer's words decide; a back end without logits
+    cannot); temperature: 0 takes the likeliest answer, more draws one, from `seed`: the same query with the same seed has the same answers; stopped: tells whether
     nobody waits for the answer any more.
     """
 
@@ -33,6 +34,7 @@ class Query:
     max_tokens: int = 48
     temperature: float = 0.0
     seed: int = 0
+    gate: float = 0.0
     stopped: Callable[[], bool] = field(default=lambda: False, compare=False)
 
 

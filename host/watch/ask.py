@@ -68,6 +68,7 @@ class Questions:
             settings.max_tokens,
             settings.temperature,
             settings.seed,
+            settings.gate,
             self._over.is_set,
         )
         if self._aside is None:

@@ -19,7 +19,8 @@ class Watched:
 
     clip: encodes the answers; backend: gives them (None: only `replay` does); vae: decodes what is shown (None: the model's preview decoder);
     query_steps: as in `vlm.schedule`; most: phrases in force at once; min_change: how much a picture must have changed to be asked about again,
-    |x0 - x0_before| / |x0_before|; overlap: go on sampling while the answer is made, where the back end works elsewhere.
+    |x0 - x0_before| / |x0_before|; gate: how likely something must be there (`vlm.backend.Query`); overlap: go on sampling while the answer is made,
+    where the back end works elsewhere.
     """
 
     clip: Any
@@ -34,6 +35,7 @@ class Watched:
     temperature: float
     seed: int
     min_change: float
+    gate: float
     overlap: bool
     replay: Transcript | None = None
     # Which of several sources of a graph this is, in transcripts.

@@ -40,7 +40,7 @@ CONTRACT: dict[str, dict[str, Any]] = {
     "AvertVLMNegative": {
         "clip": None, "instruction": "safety", "look_for": "", "query_steps": "45, 44, 43, 41, 38, 34, 29, 23, 16, 8 of 50", "mode": "replace",
         "max_phrases": 8, "max_tokens": 48, "temperature": 0.0, "seed": 0, "vlm": None, "vae": None, "examples": None, "example_answers": "", "min_change": 0.0,
-        "overlap": True, "replay": "",
+        "gate": 0.0, "overlap": True, "replay": "",
     },
     "AvertLoadVLM": {"model_name": None, "device": "default"},
     "AvertAmplify": {"conditioning": None, "empty": None, "amount": 8.0},
@@ -63,7 +63,7 @@ OUTPUTS = {
     "AvertDemoModel": ["MODEL", "CLIP", "VAE"],
 }
 OPTIONAL = {"negative", "start_percent", "end_percent", "blocks", "layout", "reference", "preset"}
-OPTIONAL |= {"vlm", "vae", "examples", "example_answers", "min_change", "overlap", "replay", "device"}
+OPTIONAL |= {"vlm", "vae", "examples", "example_answers", "min_change", "gate", "overlap", "replay", "device"}
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from avert.host.install import last_report
 from avert.host.textgen import ClipBackend
 from avert.host.transformers_vlm import load_vlm
 from avert.host.vlm_folder import NONE_FOUND, known, model_folder
+from avert.host.vlm_gate import Gate
 from avert.host.watch.source import backend_of
 from avert.vlm.backend import Example, Query
 from avert.vlm.instructions import instruction
@@ -196,3 +197,30 @@ def test_the_conversation_that_it_reads(qwen3vl: Any) -> None:
 def test_a_clip_that_cannot_see_is_refused(kind: str) -> None:
     with pytest.raises(ValueError, match="does not see pictures|too old"):
         backend_of(tiny_clip(kind))
+
+
+class Words:
+    """A tokenizer that knows " none" as a token of its own and spells the rest."""
+
+    def __call__(self, text: str, add_special_tokens: bool) -> dict[str, list[int]]:
+        return {"input_ids": [3] if text == " none" else [1] * len(text)}
+
+
+@pytest.mark.parametrize(("least", "named"), [(0.1, [True, True]), (0.5, [True, False]), (0.95, [False, False])])
+def test_the_gate_follows_the_first_tokens_probability(least: float, named: list[bool]) -> None:
+    """P(none) is 0.2 and 0.7, though the likeliest token is "none" in one and another one in the other."""
+    gate = Gate(Words(), [2, 0], least)
+    scores = torch.tensor([[0.1, 0.15, 0.15, 0.2, 0.2, 0.2], [0.05, 0.05, 0.1, 0.7, 0.05, 0.05]]).log()
+    first = gate(torch.zeros(2, 5), scores)
+    assert [int(row.argmax()) != 3 for row in first] == named
+    for row, mine, before in zip(first, named, scores, strict=True):
+        assert torch.isinf(row[3]) == mine and (not mine or torch.equal(row[:3], before[:3]))
+    second = gate(torch.zeros(2, 6), scores)
+    assert all(
+        torch.equal(row, before) if mine else int(row.argmax()) == 2 for row, mine, before in zip(second, named, scores, strict=True)
+    )
+
+
+def test_a_tokenizer_without_the_word_has_no_gate() -> None:
+    scores = torch.randn(2, 6)
+    assert torch.equal(Gate(lambda text, add_special_tokens: {"input_ids": [1, 1]}, 2, 1.0)(torch.zeros(2, 5), scores), scores)

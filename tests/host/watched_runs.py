@@ -64,7 +64,7 @@ class Script:
 def watched(world: tuple[Any, Any, Any], backend: Any, query_steps: str = "6, 3", **fields: Any) -> Watched:
     settings: dict[str, Any] = {
         "clip": world[1], "backend": backend, "vae": world[2], "instruction": instruction("custom", "hats"), "examples": (), "query_steps": query_steps,
-        "mode": "replace", "most": 8, "max_tokens": 32, "temperature": 0.0, "seed": 0, "min_change": 0.0, "overlap": False, "replay": None,
+        "mode": "replace", "most": 8, "max_tokens": 32, "temperature": 0.0, "seed": 0, "min_change": 0.0, "gate": 0.0, "overlap": False, "replay": None,
         "label": "test", "trial": encode(world[1], "picture"),
     }  # fmt: skip
     return Watched(**(settings | fields))

@@ -1,0 +1,49 @@
+"""Let the first token's probabilities decide whether there is anything to name, before an answer is generated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# As the instructions ask for it (vlm/instructions.py), in the ways in which tokenizers see it at the beginning of an answer.
+SPELLINGS = ("none", "None", "NONE", " none", " None")
+
+
+class Gate:
+    """Answer "none" at once where P(something) = 1 - P(none) < `least`, and where it is more never: a logits processor of transformers.
+
+    P(none) is the first token's probability, softmax over the vocabulary at temperature 1, summed over the spellings that are a token of their own; a
+    tokenizer that has none of them has no gate.
+    """
+
+    def __init__(self, tokenizer: Any, ends: Any, least: float) -> None:
+        self._none = none_tokens(tokenizer)
+        self._end = int(ends[0] if isinstance(ends, list | tuple) else ends)
+        self._least = least
+        self._closed: Tensor | None = None
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        if not self._none:
+            return scores
+        if self._closed is None:
+            said = scores.float().softmax(-1)[:, self._none]
+            self._closed = 1 - said.sum(-1) < self._least
+            open_ = scores.clone()
+            open_[:, self._none] = -torch.inf
+            spelling = torch.tensor(self._none, device=scores.device)[said.argmax(-1)]
+            return torch.where(self._closed[:, None], _only(scores, spelling), open_)
+        over = torch.full((scores.shape[0],), self._end, device=scores.device)
+        return torch.where(self._closed[:, None], _only(scores, over), scores)
+
+
+def none_tokens(tokenizer: Any) -> list[int]:
+    """List the tokens that are a whole "none"; a piece of it could begin other words."""
+    written = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in SPELLINGS]
+    return sorted({ids[0] for ids in written if len(ids) == 1})
+
+
+def _only(scores: Tensor, tokens: Tensor) -> Tensor:
+    """Leave one token of each row possible."""
+    return torch.full_like(scores, -torch.inf).scatter(1, tokens[:, None], 0.0)
