@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 import comfy.sampler_helpers
@@ -86,3 +87,8 @@ def separate_ids(guider: Any) -> None:
     for name in sorted(guider.conds, key=lambda name: name not in POSITIVE_LISTS):
         guider.conds[name] = [{**cond, "uuid": uuid.uuid4()} if cond["uuid"] in taken else cond for cond in guider.conds[name]]
         taken |= {cond["uuid"] for cond in guider.conds[name]}
+
+
+def tensors_of(condition: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what the model made of a conditioning, without the host's wrappers for batching."""
+    return {name: getattr(value, "cond", None) for name, value in condition["model_conds"].items()}

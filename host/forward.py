@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..guidance.attention.strands import Effect, Strand
+from ..guidance.attention.strands import Attend, Effect, Strand
 from ..guidance.attention.streams import Lengths, cross_attention, joint_attention
 from .backend import attend_through, attend_with
-from .layout import Rows, from_heads, mask_rows, to_heads, tokens, with_copies
+from .layout import Rows, dropped, from_heads, mask_rows, to_heads, with_copies, without
+from .order import Order
 from .plan import Group, Plan
 
 
@@ -37,9 +38,12 @@ class Forward:
         inner = func if self._previous is None else functools.partial(self._previous, func)
         self.calls += 1
         heads_first = kw.get("skip_reshape", False)
-        if not self._meets_text(q.shape[2 if heads_first else 1], k.shape[2 if heads_first else 1]):
-            return inner(q, k, v, heads, mask=mask, **kw)
+        queries, keys = (x.shape[2 if heads_first else 1] for x in (q, k))
         call = Call(self, func, inner, heads, mask, kw)
+        if self.plan.family.mixes_text(queries, keys, self.plan):
+            return call.text_apart(q, k, v)
+        if not self._meets_text(queries, keys):
+            return inner(q, k, v, heads, mask=mask, **kw)
         if self.plan.text_twice:
             mine, self._image_turn = not self._image_turn, not self._image_turn
             if not mine:
@@ -114,34 +118,82 @@ class Call:
         heads_first = self.options.get("skip_reshape", False)
         width = q.shape[-1] if heads_first else q.shape[-1] // self.heads
         q, k, v = (to_heads(x[group.rows], width, heads_first) for x in (q, k, v))
-        scale = self.options.get("scale")
-        if self.inner is self.func:
-            attend = attend_with(self.func, scale, forward.backends)
-        else:
-            attend = attend_through(self.inner, self.heads, scale, self.options)
-            forward.backends.add("another node's override, with PyTorch beside it")
-        mask = with_copies(mask_rows(self.mask, group.rows, plan.rows), plan.added - plan.negative)
+        mask = self._mask_beside(group.rows, k.shape[2])
         if plan.family.joint:
-            reference = q.shape[2] - plan.text - plan.grid.tokens
-            lengths = Lengths(plan.negative, plan.text - plan.negative, plan.grid.tokens, reference)
-            out, effect = joint_attention(q, k, v, lengths, plan.segments, strands, attend, mask, plan.with_map)
+            order = Order.of(plan, q.shape[2])
+            q, k, v = (order.there(x, 2) for x in (q, k, v))
+            mask = order.mask(mask, plan.negative)
+            lengths = Lengths(plan.negative, plan.text - plan.negative, plan.grid.tokens, q.shape[2] - plan.text - plan.grid.tokens)
+            out, effect = joint_attention(q, k, v, lengths, plan.segments, strands, self._attend(), mask, plan.with_map)
+            out = order.back(out, 1)
         else:
-            out, effect = cross_attention(q, k, v, Lengths(plan.negative, group.positive), strands, attend, mask, plan.with_map)
+            lengths = Lengths(plan.negative, group.positive)
+            out, effect = cross_attention(q, k, v, lengths, strands, self._attend(), mask, plan.with_map)
         if effect is not None:
             forward.effects.append(effect)
         return from_heads(out, self.options.get("skip_output_reshape", False))
+
+    def _attend(self) -> Attend:
+        """Give the attention with log-sum-exp that fits the host's function."""
+        scale = self.options.get("scale")
+        if self.inner is self.func:
+            return attend_with(self.func, scale, self.forward.backends)
+        self.forward.backends.add("another node's override, with PyTorch beside it")
+        return attend_through(self.inner, self.heads, scale, self.options)
+
+    def _mask_beside(self, rows: Rows, keys: int) -> Tensor | None:
+        """Give the rows' mask without the negatives: some models make it for the text that they get, others for the one that they had."""
+        plan = self.forward.plan
+        mask = mask_rows(self.mask, rows, plan.rows)
+        if mask is None or mask.shape[-1] != keys:
+            return with_copies(mask, plan.added - plan.negative)
+        start, _ = plan.family.spans(keys, plan) if plan.family.joint else (0, 0)
+        return without(mask, start, plan.negative, keys)
 
     def plain(self, q: Tensor, k: Tensor, v: Tensor, rows: Rows) -> Tensor:
         """Compute rows as they would be without us: the host's own function, on the host's own tokens."""
         plan = self.forward.plan
         heads_first = self.options.get("skip_reshape", False)
-        queries = tokens(q[rows], plan.added, heads_first) if plan.family.joint else q[rows]
-        keys, values = (tokens(x[rows], plan.added, heads_first) for x in (k, v))
-        out = self.inner(queries, keys, values, self.heads, mask=mask_rows(self.mask, rows, plan.rows), **self.options)
+        dim = 2 if heads_first else 1
+        start, _ = plan.family.spans(k.shape[dim], plan) if plan.family.joint else (0, 0)
+        queries = dropped(q[rows], start, plan.added, dim) if plan.family.joint else q[rows]
+        keys, values = (dropped(x[rows], start, plan.added, dim) for x in (k, v))
+        mask = mask_rows(self.mask, rows, plan.rows)
+        if mask is not None and mask.shape[-1] == k.shape[dim]:
+            mask = without(mask, start, plan.added, k.shape[dim])
+        out = self.inner(queries, keys, values, self.heads, mask=mask, **self.options)
         if not plan.family.joint:
             return out
         # These rows have nothing of ours; what stands in its place goes nowhere.
         dim = 2 if self.options.get("skip_output_reshape", False) else 1
-        shape = list(out.shape)
-        shape[dim] = plan.added
-        return torch.cat([out.new_zeros(shape), out], dim=dim)
+        nothing = out.new_zeros(*out.shape[:dim], plan.added, *out.shape[dim + 1 :])
+        return torch.cat([out.narrow(dim, 0, start), nothing, out.narrow(dim, start, out.shape[dim] - start)], dim=dim)
+
+    def text_apart(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attend among text tokens: each negative to itself, the positive prompt to itself (its unflipped copies with it where it is guided)."""
+        plan = self.forward.plan
+        out = torch.empty_like(q)
+        for segment in plan.segments:
+            self._alone(out, q, k, v, slice(None), segment.span, None)
+        for group in plan.groups:
+            self._alone(out, q, k, v, group.rows, slice(plan.negative, plan.text), self.mask)
+        if plan.plain is not None:
+            self._alone(out, q, k, v, plan.plain, slice(plan.added, plan.text), self.mask)
+        if self.options.get("skip_reshape", False) and not self.options.get("skip_output_reshape", False):
+            return out.transpose(1, 2).flatten(2)
+        return out
+
+    def _alone(self, out: Tensor, q: Tensor, k: Tensor, v: Tensor, rows: Rows, span: slice, mask: Tensor | None) -> None:
+        """Let the host's own function attend within one span of the tokens."""
+        heads_first = self.options.get("skip_reshape", False)
+        q, k, v = (x[rows][:, :, span] if heads_first else x[rows][:, span] for x in (q, k, v))
+        mask = mask_rows(mask, rows, self.forward.plan.rows)
+        if mask is not None:
+            mask = without(mask, 0, span.start, self.forward.plan.text)
+        found = self.inner(q, k, v, self.heads, mask=mask, **self.options)
+        if heads_first and not self.options.get("skip_output_reshape", False):
+            found = found.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        if heads_first:
+            out[rows, :, span] = found
+        else:
+            out[rows, span] = found

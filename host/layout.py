@@ -24,9 +24,17 @@ def from_heads(x: Tensor, skip_output_reshape: bool) -> Tensor:
     return x.transpose(1, 2) if skip_output_reshape else x.flatten(2)
 
 
-def tokens(x: Tensor, start: int, skip_reshape: bool) -> Tensor:
-    """Drop the first `start` tokens of a tensor in the host's layout."""
-    return x[:, :, start:] if skip_reshape else x[:, start:]
+def dropped(x: Tensor, start: int, count: int, dim: int) -> Tensor:
+    """Drop `count` tokens from `start` on."""
+    if start == 0:
+        return x.narrow(dim, count, x.shape[dim] - count)
+    return torch.cat([x.narrow(dim, 0, start), x.narrow(dim, start + count, x.shape[dim] - start - count)], dim)
+
+
+def without(mask: Tensor, start: int, count: int, length: int) -> Tensor:
+    """Drop `count` tokens from `start` on from a mask over `length` keys, and from its rows where it has them."""
+    mask = dropped(mask, start, count, mask.ndim - 1)
+    return dropped(mask, start, count, mask.ndim - 2) if mask.ndim > 1 and mask.shape[-2] == length else mask
 
 
 def chunk_rows(chunks: Sequence[int], batch: int, total: int, repeats: int = 1) -> Rows:

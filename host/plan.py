@@ -94,7 +94,7 @@ def lay_out(family: Family, x: Tensor, text: Tensor, places: Places, due: Due, w
         segments=tuple(segment for act in acts for segment in act.strand.segments),
         negative=length,
         added=joined.shape[1] - text.shape[1],
-        text=joined.shape[1],
+        text=joined.shape[1] - text.shape[1] + family.text_tokens(text.shape[1]),
         groups=_groups(places),
         plain=places.rows(places.plain) if places.plain else None,
         rows=x.shape[0],

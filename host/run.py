@@ -11,12 +11,12 @@ from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 from torch import Tensor
 
 from .compiled import marked_for_compile
-from .conditions import POSITIVE_LISTS, check_fits, host_condition, positives, resolve, separate_ids
+from .conditions import POSITIVE_LISTS, check_fits, host_condition, positives, resolve, separate_ids, tensors_of
 from .encode import check_known, encode_line
-from .families import Family
+from .families import Family, Inputs
 from .forward import Forward
 from .late import LateEncoder
-from .negative import Negative, from_conditioning
+from .negative import Negative, Prompt, from_conditioning
 from .plan import Places, lay_out
 from .record import NOTHING_SEEN, Recorder
 from .replaced import guard_text, number_blocks, wrap_replacements
@@ -73,12 +73,12 @@ class Run:
         separate_ids(guider)
         self._late = LateEncoder(guider, extra_args, args, kwargs)
         for name, ready in self._prompts.items():
-            ready.tokens = guider.conds[name][0]["model_conds"]["c_crossattn"].cond
+            ready.tokens = self._negative_tokens(guider.conds[name][0], ready.prompt)
             del guider.conds[name]
         for cond in (c for name in POSITIVE_LISTS for c in guider.conds.get(name, [])):
-            text = cond["model_conds"].get("c_crossattn")
+            text = self._family.text_of(tensors_of(cond))
             if text is not None:
-                self._guided[cond["uuid"]] = text.cond
+                self._guided[cond["uuid"]] = text
         return executor(guider, sigmas, extra_args, self._recorder.count_steps(callback), *args, **kwargs)
 
     def _speak(self, clip: Any, text: str) -> None:
@@ -86,11 +86,18 @@ class Run:
         assert self._late is not None
         sampling = self._guider.inner_model.model_sampling.percent_to_sigma
         self._spoken[text] = [
-            ReadyPrompt(
-                prompt, prompt.window().sigmas(sampling), self._late([host_condition(prompt)])[0]["model_conds"]["c_crossattn"].cond
-            )
+            ReadyPrompt(prompt, prompt.window().sigmas(sampling), self._negative_tokens(self._late([host_condition(prompt)])[0], prompt))
             for prompt in encode_line(clip, text)
         ]
+
+    def _negative_tokens(self, condition: Mapping[str, Any], prompt: Prompt) -> Tensor:
+        """Take a negative's tokens from its conditioning as the model encoded it."""
+        tokens = self._family.negative_of(tensors_of(condition), prompt.length)
+        if tokens is None:
+            raise ValueError(
+                f"This {self._family.name} model made no text of the negative; connect an Avert Negative Prompt to `negative`."
+            )
+        return tokens
 
     def predict_noise(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
         """Count the sampler's evaluations; one may take several calls of the model."""
@@ -128,8 +135,9 @@ class Run:
         options["optimized_attention_override"] = torch.compiler.disable(forward.attention)
         compiled = "torch.compile" in options.get("wrappers", {}).get(WrappersMP.APPLY_MODEL, {})
         options = number_blocks(forward, guard_text(forward, wrap_replacements(forward, options)), compiled)
-        with marked_for_compile(compiled):
-            out = executor(x, t, c_concat, text, control, options, **kwargs)
+        fed = self._family.feed(Inputs(text, kwargs, options), plan)
+        with marked_for_compile(compiled), self._family.around(executor.class_obj.diffusion_model, plan):
+            out = executor(x, t, c_concat, fed.text, control, fed.options, **fed.conditions)
         forward.check()
         self._recorder.commit(sigma, forward)
         return out

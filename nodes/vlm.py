@@ -14,7 +14,7 @@ from ..vlm.instructions import instruction as instruction_of
 from ..vlm.memory import Mode
 from ..vlm.schedule import check_query_steps
 from ..vlm.transcript import read_transcript
-from .vlm_inputs import asking, limits, sparing, watching
+from .vlm_inputs import asking, going_on, limits, sparing, watching
 
 ALIASES = [
     "VL-DNP",
@@ -38,7 +38,7 @@ class AvertVLMNegative(io.ComfyNode):
             category="Avert",
             search_aliases=ALIASES,
             description="A vision-language model looks at the picture while it forms and says what is to be avoided. Goes to `negative` of any Avert node.",
-            inputs=[*asking(), *limits(), *watching(), *sparing()],
+            inputs=[*asking(), *limits(), *watching(), *sparing(), *going_on()],
             outputs=[NegativeSocket.Output(display_name="negative")],
         )
 

@@ -18,11 +18,9 @@ def asking() -> list[Any]:
         take(
             io.Clip,
             "clip",
-            tooltip="The CLIP that encodes the positive prompt; it encodes the answers. If it sees pictures (Qwen3-VL), it can answer too.",
+            tooltip="The positive prompt's CLIP: it encodes the answers, and answers itself if it sees pictures (Qwen3-VL).",
         ),
-        take(
-            io.Combo, "instruction", options=list(NAMES), default=NAMES[0], tooltip="What it is to look for; custom: what `look_for` says."
-        ),
+        take(io.Combo, "instruction", options=list(NAMES), default=NAMES[0], tooltip="What to look for; custom: what `look_for` says."),
         take(
             io.String,
             "look_for",
@@ -52,15 +50,7 @@ def limits() -> list[Any]:
     return [
         take(io.Int, "max_phrases", default=8, min=1, max=32, tooltip="How many things are avoided at once, at most."),
         take(io.Int, "max_tokens", default=48, min=4, max=1024, tooltip="How long an answer may be. Models that think need hundreds."),
-        take(
-            io.Float,
-            "temperature",
-            default=0.0,
-            min=0.0,
-            max=2.0,
-            step=0.05,
-            tooltip="0: the likeliest answer, always the same. More: answers are drawn, from `seed`.",
-        ),
+        _amount("temperature", (2.0, 0.05), "0: the likeliest answer, always the same. More: answers are drawn, from `seed`."),
         take(io.Int, "seed", default=0, min=0, max=2**64 - 1, control_after_generate=False, tooltip="Of answers that are drawn."),
     ]
 
@@ -69,9 +59,7 @@ def watching() -> list[Any]:
     """Declare who looks, and at what."""
     return [
         one_of("vlm", [io.Clip, VLMSocket], optional=True, tooltip=WHO),
-        take(
-            io.Vae, "vae", optional=True, tooltip="Decodes what is shown. Not connected: the model's fast preview, blurred but nearly free."
-        ),
+        take(io.Vae, "vae", optional=True, tooltip="Decodes what is shown. Not connected: the fast preview, blurred but nearly free."),
         take(io.Image, "examples", optional=True, tooltip="Pictures with a known answer, shown before each question (few-shot)."),
         take(
             io.String,
@@ -85,29 +73,33 @@ def watching() -> list[Any]:
 
 
 def sparing() -> list[Any]:
-    """Declare what saves time, and the replay."""
+    """Declare what saves time."""
     return [
-        take(
-            io.Float,
+        _amount(
             "min_change",
-            default=0.0,
-            min=0.0,
-            max=2.0,
-            step=0.01,
+            (2.0, 0.01),
+            "Ask again only when the predicted picture changed by more than this since the last question: |new - old| / |old|. 0: always ask.",
             optional=True,
-            tooltip="Ask again only when the predicted picture changed by more than this since the last question: |new - old| / |old|. 0: always ask.",
         ),
-        take(
-            io.Float,
+        _amount(
             "gate",
-            default=0.0,
-            min=0.0,
-            max=1.0,
-            step=0.05,
+            (1.0, 0.05),
+            "How likely something must be there, by the first word's probability, to be named; below, none is answered at once. 0: its words decide. Only "
+            "for Avert Load VLM.",
             optional=True,
-            tooltip='How likely something must be there, by the first word\'s probability, to be named; below, "none" is answered at once. 0: its words decide. '
-            "Only for Avert Load VLM.",
         ),
+    ]
+
+
+def _amount(name: str, most_and_step: tuple[float, float], tooltip: str, **more: bool) -> Any:
+    """Declare a number from 0 on, which 0 turns off."""
+    most, step = most_and_step
+    return take(io.Float, name, default=0.0, min=0.0, max=most, step=step, tooltip=tooltip, **more)
+
+
+def going_on() -> list[Any]:
+    """Declare what else goes on while it is asked, and the replay."""
+    return [
         take(
             io.Boolean,
             "overlap",

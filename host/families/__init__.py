@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from .base import Family, Grid
+from .base import Family, Grid, Inputs
 from .flux import Flux
+from .qwen import QwenImage
 from .sd3 import SD3
 from .unet import UNet
 from .wan import Wan
 
-FAMILIES: tuple[type[Family], ...] = (SD3, Flux, Wan, UNet)
+FAMILIES: tuple[type[Family], ...] = (SD3, Flux, QwenImage, Wan, UNet)
 
-__all__ = ["Family", "Grid", "find_family"]
+__all__ = ["Family", "Grid", "Inputs", "find_family"]
 
 
 def find_family(model: Any) -> Family:
@@ -21,7 +22,8 @@ def find_family(model: Any) -> Family:
         found = family.match(model.diffusion_model)
         if found is not None:
             return found
+    known = ", ".join(family.name for family in FAMILIES)
     raise ValueError(
-        f"Avert's attention guidance does not support this model ({type(model).__name__}). "
-        "It works with the usual SD1.5, SD2, SDXL, SD3, SD3.5, Flux.1, Wan 2.1 and Wan 2.2; for other models remove the Avert node."
+        f"Avert's attention guidance does not support this model ({type(model).__name__}). It knows {known}; for other models use an Avert node "
+        "that works on predictions, or remove this one."
     )

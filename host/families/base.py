@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
+
+from ...guidance.attention.strands import Segment
 
 
 @dataclass(frozen=True)
@@ -23,38 +27,105 @@ class Grid:
         return self.frames * self.height * self.width
 
 
-class Family(Protocol):
-    """Describe one model family. Built for one diffusion model, holds no state of a run."""
+class Laid(Protocol):
+    """Say where the tokens of one evaluation's text are: `negative` tokens of negatives, up to `added` all that is ours, `text` in all."""
+
+    @property
+    def negative(self) -> int: ...
+    @property
+    def added(self) -> int: ...
+    @property
+    def text(self) -> int: ...
+    @property
+    def grid(self) -> Grid: ...
+    @property
+    def segments(self) -> tuple[Segment, ...]: ...
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Hold what the model is called with: its text [B, L, C], the other conditions by name, and `transformer_options`."""
+
+    text: Tensor
+    conditions: dict[str, Any]
+    options: dict[str, Any]
+
+
+class Family:
+    """Describe one model family. Built for one diffusion model, holds no state of a run. What most families share is written here."""
 
     name: str
     # Text encoders whose tokens the model reads, by the host's names.
     encoders: frozenset[str]
-    # True: text and image share one sequence [text, image]; False: the image attends to text keys (cross-attention).
+    # True: text and image share one sequence; False: the image attends to text keys (cross-attention).
     joint: bool
     # True: `patches["attn2_patch"]` changes the text before it is projected (UNet; the name means something else in other models).
-    text_patches: bool
+    text_patches = False
+
+    def __init__(self, diffusion_model: Any) -> None:
+        self._model = diffusion_model
 
     @classmethod
     def match(cls, diffusion_model: Any) -> Family | None:
         """Return the family for this model if it has what the family needs, else None."""
+        raise NotImplementedError
 
     def layers(self) -> int:
         """Count the attention layers in which the image meets the text, in the order in which they run."""
-
-    def blocks(self) -> list[tuple[str, int]]:
-        """Name the blocks as `patches_replace["dit"]` does, in the order of `layers`; none for models that have no such hook."""
-
-    def attends_text_twice(self, conditions: Mapping[str, Any]) -> bool:
-        """Tell whether each block first attends to the whole text as if it were an image, in a call that must be left alone."""
+        raise NotImplementedError
 
     def text_width(self) -> int | None:
         """Give the width of the text embeddings that the model takes; None if a wrapped model does not tell."""
+        raise NotImplementedError
 
     def grid(self, x: Tensor) -> Grid:
         """Give the image tokens for a latent batch."""
+        raise NotImplementedError
+
+    def blocks(self) -> list[tuple[str, int]]:
+        """Name the blocks as `patches_replace["dit"]` does, in the order of `layers`; none for models that have no such hook."""
+        return []
 
     def other_lengths(self, x: Tensor) -> set[int]:
         """List key counts of attention calls that are not with the text, so that the text can be given another."""
+        return set()
+
+    def attends_text_twice(self, conditions: Mapping[str, Any]) -> bool:
+        """Tell whether each block first attends to the whole text as if it were an image, in a call that must be left alone."""
+        return False
+
+    def text_of(self, conditions: Mapping[str, Any]) -> Tensor | None:
+        """Give a prompt's tokens [B, L, C] among what the model made of its conditioning (`model_conds`, as tensors)."""
+        return conditions.get("c_crossattn")
+
+    def negative_of(self, conditions: Mapping[str, Any], length: int) -> Tensor | None:
+        """Give a negative's tokens without any padding that the model added; length: as its text encoder gave it."""
+        return self.text_of(conditions)
+
+    def text_tokens(self, length: int) -> int:
+        """Count the tokens that a positive text of `length` tokens has in the attention (some models pad it)."""
+        return length
+
+    def spans(self, length: int, plan: Laid) -> tuple[int, int]:
+        """Say where text and image begin in a joint sequence of `length` tokens; what is neither is seen like the image and never guided."""
+        return 0, plan.text
+
+    def mixes_text(self, queries: int, keys: int, plan: Laid) -> bool:
+        """Tell by its lengths whether an attention call is one among text tokens alone, where negatives and positive must stay apart."""
+        return self.joint and queries == keys == plan.text
+
+    def feed(self, inputs: Inputs, plan: Laid) -> Inputs:
+        """Let what belongs to the text fit the longer one. Masks: all of ours is seen; who sees it is decided in the attention."""
+        mask = inputs.conditions.get("attention_mask")
+        if mask is None or plan.added == 0 or mask.shape[-1] + plan.added != inputs.text.shape[1]:
+            return inputs
+        seen = 0.0 if mask.is_floating_point() else 1
+        wide = torch.nn.functional.pad(mask, (plan.added, 0), value=seen)
+        return Inputs(inputs.text, {**inputs.conditions, "attention_mask": wide}, inputs.options)
+
+    def around(self, diffusion_model: Any, plan: Laid) -> AbstractContextManager[Any]:
+        """Change the model itself for one evaluation, where it has no hook: the copy that runs, which need not be the one this was built for."""
+        return nullcontext()
 
 
 def patched(size: int, patch: int) -> int:
@@ -65,3 +136,22 @@ def patched(size: int, patch: int) -> int:
 def input_width(layer: Any) -> int | None:
     """Read how wide a linear layer's input is; quantised layers keep the attribute, some wrappers do not."""
     return getattr(layer, "in_features", None)
+
+
+@contextmanager
+def positions_restarted(embedder: Any, plan: Laid) -> Iterator[None]:
+    """Let every prompt count its positions from the first of the text, as if it were alone: neither image nor positive may notice the negatives.
+
+    embedder: the module that turns ids [B, L, axes] of the whole sequence, text first, into rotary factors.
+    """
+
+    def restart(module: Any, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        ids, *rest = arguments
+        lengths = [*(segment.length for segment in plan.segments), plan.added - plan.negative, plan.text - plan.added]
+        return torch.cat([*(ids[:, :length] for length in lengths), ids[:, plan.text :]], dim=1), *rest
+
+    hook = embedder.register_forward_pre_hook(torch.compiler.disable(restart))
+    try:
+        yield
+    finally:
+        hook.remove()

@@ -3,22 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
-from .base import Grid, input_width, patched
+from .base import Family, Grid, input_width, patched
 
 
-class Flux:
+class Flux(Family):
     name = "Flux"
     encoders = frozenset({"clip_l", "t5xxl"})
     joint = True
-    text_patches = False
-
-    def __init__(self, diffusion_model: Any) -> None:
-        self._model = diffusion_model
 
     @classmethod
     def match(cls, diffusion_model: Any) -> Flux | None:
@@ -40,15 +35,9 @@ class Flux:
         double = [("double_block", i) for i in range(len(self._model.double_blocks))]
         return double + [("single_block", i) for i in range(len(self._model.single_blocks))]
 
-    def attends_text_twice(self, conditions: Mapping[str, Any]) -> bool:
-        return False
-
     def text_width(self) -> int | None:
         return input_width(self._model.txt_in)
 
     def grid(self, x: Tensor) -> Grid:
         patch = self._model.patch_size
         return Grid(1, patched(x.shape[-2], patch), patched(x.shape[-1], patch))
-
-    def other_lengths(self, x: Tensor) -> set[int]:
-        return set()

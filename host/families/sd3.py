@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
-from .base import Grid, input_width, patched
+from .base import Family, Grid, input_width, patched
 
 
-class SD3:
+class SD3(Family):
     name = "SD3"
     encoders = frozenset({"clip_l", "clip_g", "t5xxl"})
     joint = True
-    text_patches = False
-
-    def __init__(self, diffusion_model: Any) -> None:
-        self._model = diffusion_model
 
     @classmethod
     def match(cls, diffusion_model: Any) -> SD3 | None:
@@ -34,9 +29,6 @@ class SD3:
 
     def blocks(self) -> list[tuple[str, int]]:
         return [("double_block", i) for i in range(len(self._model.joint_blocks))]
-
-    def attends_text_twice(self, conditions: Mapping[str, Any]) -> bool:
-        return False
 
     def text_width(self) -> int | None:
         return input_width(self._model.context_embedder)

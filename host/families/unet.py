@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
-from .base import Grid, input_width, patched
+from .base import Family, Grid, input_width, patched
 
 # Halvings between the finest and the coarsest level; more than any of these UNets has.
 LEVELS = 6
 
 
-class UNet:
+class UNet(Family):
     name = "UNet"
     encoders = frozenset({"clip_l", "clip_g", "clip_h"})
     joint = False
     text_patches = True
-
-    def __init__(self, diffusion_model: Any) -> None:
-        self._model = diffusion_model
 
     @classmethod
     def match(cls, diffusion_model: Any) -> UNet | None:
@@ -34,12 +30,6 @@ class UNet:
 
     def layers(self) -> int:
         return sum(getattr(module, "attn2", None) is not None for module in self._model.modules())
-
-    def blocks(self) -> list[tuple[str, int]]:
-        return []
-
-    def attends_text_twice(self, conditions: Mapping[str, Any]) -> bool:
-        return False
 
     def text_width(self) -> int | None:
         first = next(module.attn2 for module in self._model.modules() if getattr(module, "attn2", None) is not None)

@@ -9,20 +9,16 @@ from typing import Any
 
 from torch import Tensor
 
-from .base import Grid, input_width, patched
+from .base import Family, Grid, input_width, patched
 
 # CLIP vision tokens of one image, and of a first and a last frame (WanI2VCrossAttention).
 IMAGE_TOKENS = {257, 514}
 
 
-class Wan:
+class Wan(Family):
     name = "Wan"
     encoders = frozenset({"umt5xxl"})
     joint = False
-    text_patches = False
-
-    def __init__(self, diffusion_model: Any) -> None:
-        self._model = diffusion_model
 
     @classmethod
     def match(cls, diffusion_model: Any) -> Wan | None:

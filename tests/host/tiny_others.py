@@ -54,14 +54,6 @@ def hunyuan_video() -> Any:
     return _patcher(comfy.supported_models.HunyuanVideo, {"image_model": "hunyuan_video", **config}, 0)
 
 
-def qwen_image() -> Any:
-    config = {
-        "image_model": "qwen_image", "in_channels": 64, "out_channels": 16, "num_layers": 1, "attention_head_dim": 32,
-        "num_attention_heads": 2, "joint_attention_dim": 64, "axes_dims_rope": (8, 12, 12),
-    }  # fmt: skip
-    return _patcher(comfy.supported_models.QwenImage, config, 0)
-
-
 def lumina2() -> Any:
     config = {
         "image_model": "lumina2", "patch_size": 2, "in_channels": 16, "dim": 64, "n_layers": 1, "n_refiner_layers": 1, "n_heads": 2,
@@ -89,7 +81,6 @@ OTHERS = {
     "Chroma": chroma,
     "Flux2": flux2,
     "HunyuanVideo": hunyuan_video,
-    "QwenImage": qwen_image,
     "Lumina2": lumina2,
     "SD3": sd3_with_registers,
     "SVD_img2vid": video_unet,
