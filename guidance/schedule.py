@@ -10,11 +10,13 @@ from dataclasses import dataclass
 class Window:
     """Bound the active part of the schedule, as fractions of the sampling range: 0 is pure noise, 1 the finished picture.
 
-    The start belongs to the window, the end does not, so that [0, .5] and [.5, 1] share no step; end_percent 1 includes everything.
+    The start belongs to the window, the end does not, so that [0, .5] and [.5, 1] share no step; end_percent 1 includes everything. until_sigma: a noise level at
+    which it ends too, whichever comes first (presets; 0: none).
     """
 
     start_percent: float = 0.0
     end_percent: float = 1.0
+    until_sigma: float = 0.0
 
     def __post_init__(self) -> None:
         if not (0.0 <= self.start_percent <= 1.0 and 0.0 <= self.end_percent <= 1.0):
@@ -31,7 +33,7 @@ class Window:
         # At the very end some models answer a small positive sigma; the last step must still count.
         end = -1.0 if self.end_percent >= 1.0 else float(percent_to_sigma(self.end_percent))
         start = float("inf") if self.start_percent <= 0.0 else float(percent_to_sigma(self.start_percent))
-        return SigmaRange(start, end)
+        return SigmaRange(start, max(end, self.until_sigma) if self.until_sigma > 0 else end)
 
 
 @dataclass(frozen=True)

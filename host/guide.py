@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from ..guidance.attention.mechanism import Mechanism
+from ..guidance.attention.presets import OWN, Preset, find
 from ..guidance.blocks import parse_blocks
 from ..guidance.schedule import Window
 from ..guidance.score.combine import DynamicNegativeGuidance
@@ -22,8 +24,8 @@ from .watch.source import Watched
 WIDE_ALIKE = {"t5xxl", "umt5xxl"}
 
 
-def guide(model: Any, mechanism: Mechanism, negative: Any, window: tuple[float, float], blocks: str) -> Any:
-    """Return a clone of the model that is guided away from `negative` (None: the sampler's own)."""
+def guide(model: Any, mechanism: Mechanism, negative: Any, window: tuple[float, ...], blocks: str) -> Any:
+    """Return a clone of the model that is guided away from `negative` (None: the sampler's own); window: what a `Window` holds."""
     check_settings(mechanism)
     family = find_family(model.model)
     layers = parse_blocks(blocks, family.layers())
@@ -40,6 +42,14 @@ def guide(model: Any, mechanism: Mechanism, negative: Any, window: tuple[float, 
                     "encode the negative with the same CLIP as the positive prompt."
                 )
     return add_task(model, Task(mechanism, negative, Window(*window), layers))
+
+
+def numbers_of(model: Any, presets: Mapping[str, Preset], preset: str, own: dict[str, float]) -> tuple[dict[str, Any], float]:
+    """Give a node's numbers, with the name of the preset that they come from, and the noise level until which they act (0: to the end)."""
+    if preset == OWN:
+        return dict(own), 0.0
+    name, found = find(presets, preset, find_family(model.model).model_name())
+    return {**own, **found.numbers, "preset": name}, found.until_sigma
 
 
 def guide_score(model: Any, mechanism: ScoreMechanism, negative: Any, window: tuple[float, float]) -> Any:

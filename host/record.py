@@ -57,7 +57,9 @@ class Recorder:
 
     def describe(self, task: Task, negative: Negative, idle: str) -> None:
         """Note a node's settings and its negatives; `idle` says why it does nothing, if so."""
-        settings = dict(vars(task.mechanism))
+        settings = {name: value for name, value in vars(task.mechanism).items() if value != ""}
+        if task.window.until_sigma > 0:
+            settings["until_sigma"] = task.window.until_sigma
         negatives = [
             {"text": p.text, "length": p.length, "tokens": dict(p.tokens), "padding_known": p.padding_known} for p in negative.prompts
         ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from ..guidance.attention.presets import AUTO, OWN, Preset, listed
 from ..host.api import NegativeSocket, io, one_of, take
 
 CATEGORY = "Avert/attention"
@@ -38,6 +40,18 @@ def model_and_negative() -> list[Any]:
 def number(name: str, default: float, maximum: float, step: float, tooltip: str, minimum: float = 0.0) -> Any:
     """Declare a strength; its tooltip shows its formula."""
     return take(io.Float, name, default=default, min=minimum, max=maximum, step=step, round=0.001, tooltip=tooltip)
+
+
+def preset(presets: Mapping[str, Preset]) -> Any:
+    """Declare the choice among published settings."""
+    return take(
+        io.Combo,
+        "preset",
+        options=[OWN, AUTO, *presets],
+        default=OWN,
+        optional=True,
+        tooltip=f"custom: the numbers above. auto: what was published for this model, in their place; the report names them. {listed(presets)}.",
+    )
 
 
 def when_and_where() -> list[Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..guidance.attention.mechanism import NegativeAway, NormalizedGuidance
+from ..guidance.attention.presets import NAG, OWN
 from ..host.api import describe, io
-from ..host.guide import guide
-from .inputs import ALIASES, CATEGORY, model_and_negative, number, when_and_where
+from ..host.guide import guide, numbers_of
+from .inputs import ALIASES, CATEGORY, model_and_negative, number, preset, when_and_where
 
 
 class AvertNAG(io.ComfyNode):
@@ -28,6 +29,7 @@ class AvertNAG(io.ComfyNode):
                 number("nag_tau", 2.5, 10.0, 0.1, tau, minimum=1.0),
                 number("nag_alpha", 0.25, 1.0, 0.01, alpha),
                 *when_and_where(),
+                preset(NAG),
             ],
             outputs=[io.Model.Output()],
         )
@@ -43,10 +45,10 @@ class AvertNAG(io.ComfyNode):
         start_percent: float = 0.0,
         end_percent: float = 1.0,
         blocks: str = "",
+        preset: str = OWN,
     ) -> io.NodeOutput:
-        return io.NodeOutput(
-            guide(model, NormalizedGuidance(nag_scale, nag_tau, nag_alpha), negative, (start_percent, end_percent), blocks)
-        )
+        numbers, until = numbers_of(model, NAG, preset, {"nag_scale": nag_scale, "nag_tau": nag_tau, "nag_alpha": nag_alpha})
+        return io.NodeOutput(guide(model, NormalizedGuidance(**numbers), negative, (start_percent, end_percent, until), blocks))
 
 
 class AvertNASA(io.ComfyNode):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..guidance.attention.mechanism import Layout, ValueSignFlip
+from ..guidance.attention.presets import OWN, VSF
 from ..host.api import describe, io, take
-from ..host.guide import guide
-from .inputs import ALIASES, CATEGORY, model_and_negative, number, when_and_where
+from ..host.guide import guide, numbers_of
+from .inputs import ALIASES, CATEGORY, model_and_negative, number, preset, when_and_where
 
 
 class AvertVSF(io.ComfyNode):
@@ -41,6 +42,7 @@ class AvertVSF(io.ComfyNode):
                 number("offset", -0.6, 10.0, 0.01, offset, minimum=-10.0),
                 *when_and_where(),
                 layout,
+                preset(VSF),
             ],
             outputs=[io.Model.Output()],
         )
@@ -56,5 +58,9 @@ class AvertVSF(io.ComfyNode):
         end_percent: float = 1.0,
         blocks: str = "",
         layout: Layout = "paper",
+        preset: str = OWN,
     ) -> io.NodeOutput:
-        return io.NodeOutput(guide(model, ValueSignFlip(scale, offset, layout), negative, (start_percent, end_percent), blocks))
+        numbers, until = numbers_of(model, VSF, preset, {"scale": scale, "offset": offset})
+        # Presets are for the paper's layout.
+        mechanism = ValueSignFlip(**numbers, layout=layout if preset == OWN else "paper")
+        return io.NodeOutput(guide(model, mechanism, negative, (start_percent, end_percent, until), blocks))

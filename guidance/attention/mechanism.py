@@ -10,11 +10,15 @@ Layout = Literal["paper", "released"]
 
 @dataclass(frozen=True)
 class ValueSignFlip:
-    """VSF: alpha is `scale`, beta is `offset`. "released" adds the unflipped copy of the negative that the authors' SD3.5 code has."""
+    """VSF: alpha is `scale`, beta is `offset`. "released" adds the unflipped copy of the negative that the authors' SD3.5 code has.
+
+    preset: where the numbers come from, for the report ("": the node).
+    """
 
     scale: float
     offset: float
     layout: Layout = "paper"
+    preset: str = ""
 
     name = "VSF"
 
@@ -30,6 +34,7 @@ class NormalizedGuidance:
     nag_scale: float
     nag_tau: float
     nag_alpha: float
+    preset: str = ""
 
     name = "NAG"
 

@@ -70,6 +70,10 @@ class Family:
         """Return the family for this model if it has what the family needs, else None."""
         raise NotImplementedError
 
+    def model_name(self) -> str:
+        """Name the model as presets do, more closely than the family where that matters."""
+        return self.name
+
     def layers(self) -> int:
         """Count the attention layers in which the image meets the text, in the order in which they run."""
         raise NotImplementedError

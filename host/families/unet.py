@@ -28,6 +28,9 @@ class UNet(Family):
             return None
         return cls(diffusion_model)
 
+    def model_name(self) -> str:
+        return {768: "SD1.5", 1024: "SD2", 2048: "SDXL"}.get(self.text_width() or 0, self.name)
+
     def layers(self) -> int:
         return sum(getattr(module, "attn2", None) is not None for module in self._model.modules())
 

@@ -21,9 +21,11 @@ from tiny_clip import encode, tiny_clip
 CONTRACT: dict[str, dict[str, Any]] = {
     "AvertVSF": {
         "model": None, "negative": None, "scale": 0.94, "offset": -0.6, "start_percent": 0.0, "end_percent": 1.0, "blocks": "", "layout": "paper",
+        "preset": "custom",
     },
     "AvertNAG": {
         "model": None, "negative": None, "nag_scale": 5.0, "nag_tau": 2.5, "nag_alpha": 0.25, "start_percent": 0.0, "end_percent": 1.0, "blocks": "",
+        "preset": "custom",
     },
     "AvertNASA": {"model": None, "negative": None, "scale": 0.15, "start_percent": 0.0, "end_percent": 1.0, "blocks": ""},
     "AvertNegativeGuidance": {"model": None, "negative": None, "negative_scale": 2.0, "reference": "empty", "start_percent": 0.0, "end_percent": 1.0},
