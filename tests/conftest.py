@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support import Collector
 from tiers import ROOT, find_host, summarise
 
 
@@ -26,6 +27,15 @@ def _hide_root() -> None:
 
 _hide_root()
 _register_package()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--support", type=Path, help="write to this JSON file what works for which model (see tests/support_matrix.py)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--support"):
+        config.pluginmanager.register(Collector(config.getoption("--support")), "support")
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,8 @@ class Spec:
     made of its conditioning; order(layout): for each token of [N.., P, I, R] its place in the model's own sequence (None: the same); around(model,
     layout): what must change in the diffusion model while it runs (positions), written without the product; feed(conditions, layout): the other arguments for
     the longer text; text_calls: whether text tokens also attend among themselves; reference_tokens(conditions): tokens in the sequence that are neither
-    text nor picture; is_text_call(queries, keys, layout), for cross-attention where lengths could mislead.
+    text nor picture; cross_call(queries, keys, layout): which calls are cross-attention
+    with the text; shown: the models' name in the README, if not the family's.
     """
 
     name: str
@@ -82,7 +83,13 @@ class Spec:
     reference_tokens: Callable[[dict[str, Any]], int] = lambda conditions: 0
     text_calls: bool = False
     positive_tokens: Callable[[int], int] = lambda length: length
+    shown: str = ""
     cross_call: Callable[[int, int, Layout], bool] = lambda queries, keys, layout: keys == layout.total != queries
+
+    @property
+    def title(self) -> str:
+        """Name the model as the README does."""
+        return self.shown or self.family
 
     def __str__(self) -> str:
         return self.name

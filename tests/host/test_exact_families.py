@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dense_run import JOINT, VARIANTS, Case, Node, assert_exact, prompt, texts
+from support import declare
 
 # (cfg, batch, tokens of the sampler's positive and negative and of ours, sampler)
 CIRCUMSTANCES = (
@@ -23,6 +24,11 @@ MECHANISMS = {
     "NAG": ("NAG", (5.0, 2.5, 0.25), "paper"),
     "NASA": ("NASA", (0.3,), "paper"),
 }
+# As the README names them.
+TITLES = {
+    "sd3": "SD3, SD3.5 Large", "sd35_medium": "SD3.5 Medium", "flux": "FLUX.1", "kontext": "FLUX.1 Kontext (reference pictures)",
+    "wan": "Wan 2.1, 2.2 text to video", "wan_i2v": "Wan 2.1 image to video", "sd15": "SD1.5", "sd15_control": "SD1.5 with ControlNet", "sdxl": "SDXL",
+}  # fmt: skip
 MATRIX = [
     pytest.param(variant, name, CIRCUMSTANCES[(i + j) % len(CIRCUMSTANCES)], id=f"{variant}-{name}-{(i + j) % len(CIRCUMSTANCES)}")
     for i, variant in enumerate(VARIANTS)
@@ -32,7 +38,8 @@ MATRIX = [
 
 
 @pytest.mark.parametrize(("variant", "mechanism", "circumstances"), MATRIX)
-def test_family_and_mechanism(variant: str, mechanism: str, circumstances: tuple) -> None:
+def test_family_and_mechanism(request: pytest.FixtureRequest, variant: str, mechanism: str, circumstances: tuple) -> None:
+    declare(request, TITLES[variant], MECHANISMS[mechanism][0])
     cfg, batch, (positive, negative, avoided), sampler_name = circumstances
     method, numbers, layout = MECHANISMS[mechanism]
     node = Node(method, numbers, prompt(variant, avoided, 3), layout=layout)

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 from avert.guidance.attention.mechanism import Mechanism, NegativeAway, NormalizedGuidance, ValueSignFlip
+from avert.guidance.score.combine import NegativeGuidance
 from avert.host.families import find_family
-from avert.host.guide import guide
+from avert.host.guide import guide, guide_score
 from avert.host.install import last_report
 from torch import Tensor
 
@@ -16,6 +17,7 @@ from family_reference import Reference
 from family_spec import Spec, all_specs, model_of
 from guided_runs import module_outline, patcher_outline
 from reference.branches import Nag, Nasa, Vsf
+from support import declare
 from tiny import sample
 
 MECHANISMS: dict[str, tuple[Mechanism, Any]] = {
@@ -46,8 +48,9 @@ def distance(a: Tensor, b: Tensor) -> float:
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)
 @pytest.mark.parametrize("name", SPECS)
-def test_exact(name: str, mechanism: str) -> None:
+def test_exact(request: pytest.FixtureRequest, name: str, mechanism: str) -> None:
     """The picture is the reference's to 1e-3 of what guidance changes."""
+    declare(request, spec_of(name).title, mechanism.split()[0])
     spec, model = spec_of(name), model_of(name)
     ours, dense = MECHANISMS[mechanism]
     cfg, batch, (positive, own, avoided) = CIRCUMSTANCES[(SPECS.index(name) + list(MECHANISMS).index(mechanism)) % len(CIRCUMSTANCES)]
@@ -129,3 +132,16 @@ def test_nothing_stays_behind(name: str) -> None:
         run(name, guide(model, NormalizedGuidance(5.0, 2.5, 0.25), spec.prompt(5, 3), WINDOW, ""), steps=steps)
     assert (patcher_outline(model), module_outline(model)) == before
     assert torch.equal(run(name, model), plain)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_predictions_are_guided_too(request: pytest.FixtureRequest, name: str) -> None:
+    """In one step the picture is the prediction, so D_empty + 3 (D_positive - D_empty) - 1.5 (D_negative - D_empty) can be added up from three runs."""
+    declare(request, spec_of(name).title, "predictions")
+    spec, model = spec_of(name), model_of(name)
+    positive, empty, avoided = (spec.prompt(length, seed) for length, seed in ((9, 1), (9, 2), (6, 3)))
+    settings: dict[str, Any] = {"steps": 1, "latent": spec.latent(1)}
+    d_positive, d_empty, d_negative = (sample(model, text, empty, 1.0, **settings).double() for text in (positive, empty, avoided))
+    guided = sample(guide_score(model, NegativeGuidance(1.5, "empty"), avoided, WINDOW), positive, empty, 3.0, **settings)
+    expected = d_empty + 3 * (d_positive - d_empty) - 1.5 * (d_negative - d_empty)
+    assert distance(guided, expected) < 1e-4 * distance(d_negative, d_empty)
