@@ -13,6 +13,7 @@ from torch import Tensor
 from ..guidance.attention.strands import Attend, Effect, Strand
 from ..guidance.attention.streams import Lengths, cross_attention, joint_attention
 from .backend import attend_through, attend_with
+from .families import restarted
 from .layout import Rows, dropped, from_heads, mask_rows, to_heads, with_copies, without
 from .order import Order
 from .plan import Group, Plan
@@ -28,6 +29,8 @@ class Forward:
         self.layer = 0
         # The block that runs now, if blocks were asked for by number: a node may skip some, so that counting calls would go wrong.
         self.block: int | None = None
+        # What the model is called with; its transformer_options are for other nodes' overrides.
+        self.options: dict[str, Any] = {}
         self._image_turn = plan.text_twice
         self.effects: list[Effect] = []
         self.backends: set[str] = set()
@@ -49,6 +52,10 @@ class Forward:
             if not mine:
                 return call.plain(q, k, v, slice(None))
         return call.run(q, k, v, self._next_strands())
+
+    def positions(self, ids: Tensor) -> Tensor:
+        """Give every prompt of a joint text the positions that it would have alone."""
+        return restarted(ids, self.plan)
 
     def change(self, func: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
         """Return guided minus unguided attention of one cross-attention [B, L, H*D]: zero in the rows that are not guided."""

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
-from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor
 
 from .forward import changed_text
+from .operator import host_attention, operators
 
 if TYPE_CHECKING:
     from .forward import Forward
@@ -38,14 +38,9 @@ def _wrap(forward: Forward, replacement: Replacement) -> Replacement:
         if k.shape[1] != forward.plan.text:
             raise RuntimeError(changed_text(forward.plan.family.name))
         out = replacement(q, k[:, start:], v[:, start:], extra_options, *args, **kwargs)
-        return out + forward.change(_host_attention(), q, k, v, extra_options["n_heads"])
+        return out + forward.change(host_attention(), q, k, v, extra_options["n_heads"])
 
     return torch.compiler.disable(guided)
-
-
-def _host_attention() -> Callable[..., Tensor]:
-    """Give the host's attention function without its decorator, as an override would receive it."""
-    return getattr(optimized_attention, "__wrapped__", optimized_attention)
 
 
 def guard_text(forward: Forward, options: dict[str, Any]) -> dict[str, Any]:
@@ -76,8 +71,14 @@ def number_blocks(forward: Forward, options: dict[str, Any], compiled: bool) -> 
 
 
 def _number(forward: Forward, number: int, replacement: Replacement | None) -> Replacement:
+    known = operators()
+
     def block(arguments: dict[str, Any], extra: dict[str, Any]) -> Any:
-        forward.block = number
+        if known is not None and torch.compiler.is_compiling():
+            # In a graph only what a tensor went through comes before what it goes into.
+            arguments = {**arguments, "img": known.at_block(arguments["img"], number)}
+        else:
+            forward.block = number
         return extra["original_block"](arguments) if replacement is None else replacement(arguments, extra)
 
     return block

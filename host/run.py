@@ -17,6 +17,7 @@ from .families import Family, Inputs
 from .forward import Forward
 from .late import LateEncoder
 from .negative import Negative, Prompt, from_conditioning
+from .operator import going_on, override_for
 from .plan import Places, lay_out
 from .record import NOTHING_SEEN, Recorder
 from .replaced import guard_text, number_blocks, wrap_replacements
@@ -131,12 +132,12 @@ class Run:
         places = self._places(x, c_crossattn, options, chunks)
         plan, text = lay_out(self._family, x, c_crossattn, places, due, self._recorder.with_map, self._family.attends_text_twice(kwargs))
         forward = Forward(plan, options.get("optimized_attention_override"))
-        # The choice of kernel and the bookkeeping are Python: inside a compiled model they run as they are, between its graphs.
-        options["optimized_attention_override"] = torch.compiler.disable(forward.attention)
+        options["optimized_attention_override"] = override_for(forward)
         compiled = "torch.compile" in options.get("wrappers", {}).get(WrappersMP.APPLY_MODEL, {})
         options = number_blocks(forward, guard_text(forward, wrap_replacements(forward, options)), compiled)
         fed = self._family.feed(Inputs(text, kwargs, options), plan)
-        with marked_for_compile(compiled), self._family.around(executor.class_obj.diffusion_model, plan):
+        forward.options = fed.options
+        with going_on(forward), marked_for_compile(compiled), self._family.around(executor.class_obj.diffusion_model, plan):
             out = executor(x, t, c_concat, fed.text, control, fed.options, **fed.conditions)
         forward.check()
         self._recorder.commit(sigma, forward)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .base import Family, Grid, Inputs
+from .base import Family, Grid, Inputs, restarted
 from .flux import Flux
 from .qwen import QwenImage
 from .sd3 import SD3
@@ -13,7 +13,7 @@ from .wan import Wan
 
 FAMILIES: tuple[type[Family], ...] = (SD3, Flux, QwenImage, Wan, UNet)
 
-__all__ = ["Family", "Grid", "Inputs", "find_family"]
+__all__ = ["Family", "Grid", "Inputs", "find_family", "restarted"]
 
 
 def find_family(model: Any) -> Family:

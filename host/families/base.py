@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ...guidance.attention.strands import Segment
+from ..operator import operators
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,12 @@ def input_width(layer: Any) -> int | None:
     return getattr(layer, "in_features", None)
 
 
+def restarted(ids: Tensor, plan: Laid) -> Tensor:
+    """Let the ids [B, L, axes] of every prompt of the text, which stands first, begin as the text's own do."""
+    lengths = [*(segment.length for segment in plan.segments), plan.added - plan.negative, plan.text - plan.added]
+    return torch.cat([*(ids[:, :length] for length in lengths), ids[:, plan.text :]], dim=1)
+
+
 @contextmanager
 def positions_restarted(embedder: Any, plan: Laid) -> Iterator[None]:
     """Let every prompt count its positions from the first of the text, as if it were alone: neither image nor positive may notice the negatives.
@@ -149,12 +156,15 @@ def positions_restarted(embedder: Any, plan: Laid) -> Iterator[None]:
     embedder: the module that turns ids [B, L, axes] of the whole sequence, text first, into rotary factors.
     """
 
+    known = operators()
+
     def restart(module: Any, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         ids, *rest = arguments
-        lengths = [*(segment.length for segment in plan.segments), plan.added - plan.negative, plan.text - plan.added]
-        return torch.cat([*(ids[:, :length] for length in lengths), ids[:, plan.text :]], dim=1), *rest
+        if known is not None and torch.compiler.is_compiling():
+            return known.positions(ids), *rest
+        return restarted(ids, plan), *rest
 
-    hook = embedder.register_forward_pre_hook(torch.compiler.disable(restart))
+    hook = embedder.register_forward_pre_hook(restart if known is not None else torch.compiler.disable(restart))
     try:
         yield
     finally:

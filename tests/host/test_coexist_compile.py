@@ -17,6 +17,7 @@ from avert.guidance.attention.mechanism import ValueSignFlip
 from comfy_api.torch_helpers import set_torch_compile_wrapper
 from torch import Tensor
 
+from family_spec import all_specs
 from guided_runs import MECHANISMS, avoid, change, guided
 from tiny import conditioning, sample, tiny_flux, tiny_sd3, tiny_wan
 
@@ -122,6 +123,27 @@ def test_compiled_with_blocks_chosen_in_some_runs() -> None:
 @pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
 def test_compiled_by_inductor() -> None:
     walk("sd3", LONG, "inductor")
+
+
+@pytest.mark.parametrize(
+    "family", ["sd3", pytest.param("flux", marks=pytest.mark.slow), pytest.param("qwen_image", marks=pytest.mark.slow)]
+)
+def test_guidance_breaks_no_graph(family: str) -> None:
+    """One graph for the whole model, as without guidance; with blocks chosen too."""
+    base = SMALL[family]() if family in SMALL else all_specs()[family].build()
+    quick, counters = compiled(base, "eager"), torch._dynamo.utils.counters
+    spec = all_specs().get(family)
+    settings: dict[str, Any] = {} if spec is None else {"latent": spec.latent(1)}
+    positive = conditioning(family, 20, 1) if spec is None else spec.prompt(9, 1)
+    avoided = avoid(family) if spec is None else spec.prompt(5, 3)
+    for number, blocks in enumerate((None, "", "0")):
+        counters.clear()
+        plain, fast = (
+            sample(m if blocks is None else guided(m, avoided, blocks=blocks), positive, positive, **settings) for m in (base, quick)
+        )
+        assert change(plain, fast) < CLOSE, f"run {number}"
+        # Which blocks act is found out while the graph runs.
+        assert not counters["graph_break"] and counters["stats"]["unique_graphs"] == (0 if blocks == "0" else 1)
 
 
 def test_a_compiled_model_is_not_compiled_again_for_the_same_run() -> None:
