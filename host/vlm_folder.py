@@ -10,7 +10,8 @@ import folder_paths
 
 # Below ComfyUI's models folder; most packs that load such models use the first.
 PLACES = ("LLM", "VLM")
-NONE_FOUND = "no model found"
+# What comes with Avert, for its demo model's pictures.
+DEMO = "Avert demo"
 NO_MODEL = (
     "There is no vision-language model {name!r}; put its folder (config.json, tokenizer and *.safetensors files, as it is published) into {places}, and "
     "press R in ComfyUI to read the folders again."
@@ -29,9 +30,14 @@ def places() -> list[Path]:
     return list(dict.fromkeys(own + extra))
 
 
+def demo_folder() -> Path:
+    """Give the folder of the model that comes with Avert."""
+    return Path(__file__).resolve().parent.parent / "demo" / "weights" / "watcher"
+
+
 def known() -> list[str]:
-    """List the models, as LLM/folder, or LLM/owner/folder."""
-    return list(_found()) or [NONE_FOUND]
+    """List the models, as LLM/folder, or LLM/owner/folder, and what comes with Avert."""
+    return list(_found())
 
 
 def _found() -> dict[str, Path]:
@@ -39,7 +45,7 @@ def _found() -> dict[str, Path]:
     for place in places():
         for config in sorted((*place.glob("*/config.json"), *place.glob("*/*/config.json"))):
             folders.setdefault(config.parent.relative_to(place.parent).as_posix(), config.parent)
-    return folders
+    return folders | {DEMO: demo_folder()}
 
 
 def model_folder(name: str) -> Path:

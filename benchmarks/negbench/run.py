@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -21,6 +21,13 @@ from .world import BATCH, World, noise
 BETWEEN_SEEDS = 1000
 DRAWN, DRAWN_SEED = 4, 5
 PLACE = {label: index for index, label in enumerate(LABELS)}
+
+
+class Asked(Protocol):
+    """One picture of some pair."""
+
+    @property
+    def pair(self) -> Pair: ...
 
 
 class Row(NamedTuple):
@@ -74,7 +81,7 @@ class Real:
     centre: Tensor
     judge: dict[str, float]
 
-    def like(self, rows: Sequence[Row], seen: Tensor) -> Tensor:
+    def like(self, rows: Sequence[Asked], seen: Tensor) -> Tensor:
         """Give features of what was asked for, with the targets there where they are `seen`, so that what is gone counts neither for nor against."""
         there = [tuple(bool(picture[PLACE[target]]) for target in row.pair.targets) for row, picture in zip(rows, seen, strict=True)]
         return torch.cat([self.features[row.pair, pattern] for row, pattern in zip(rows, there, strict=True)])

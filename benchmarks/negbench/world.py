@@ -21,7 +21,7 @@ from ...demo.world.scene import LABELS
 from ...host.demo import load_clip, load_model, load_vae
 from ...host.encode import encode_negative
 from ...host.negative import Negative, Prompt
-from .methods import STEPS, Method, Texts
+from .methods import STEPS, Method, Sampling, Texts
 from .scores import Judged
 
 BATCH = 64
@@ -33,11 +33,11 @@ class World:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.model = cache(lambda variant: load_model(variant, folder))
-        self._clip = cache(lambda variant: load_clip(variant, folder))
-        self._vae = cache(lambda: load_vae(folder))
+        self.clip = cache(lambda variant: load_clip(variant, folder))
+        self.vae = cache(lambda: load_vae(folder))
         self._judge = cache(lambda: _load_judge(folder))
-        self._encoded = cache(lambda variant, text: host_nodes.CLIPTextEncode().encode(self._clip(variant), text)[0])
-        self.negative = cache(lambda variant, text: encode_negative(self._clip(variant), text))
+        self._encoded = cache(lambda variant, text: host_nodes.CLIPTextEncode().encode(self.clip(variant), text)[0])
+        self.negative = cache(lambda variant, text: encode_negative(self.clip(variant), text))
 
     def texts(self, variant: str, positives: Sequence[str], negatives: Sequence[str]) -> Texts:
         """Encode a batch's prompts; negatives must be equally long in tokens."""
@@ -49,10 +49,15 @@ class World:
     def sample(self, method: Method, strength: float, texts: Texts, noise: Tensor) -> Tensor:
         """Sample latents as the KSampler node does, every picture with its own prompts and noise [N, 16, 8, 8]."""
         run = method.build(self.model(method.variant), texts, strength)
-        steps, latent = STEPS[method.variant], torch.zeros_like(noise)
-        sigmas = comfy.samplers.calculate_sigmas(run.model.get_model_object("model_sampling"), "simple", steps)
-        extra = {"noise_sampler": fresh_noise(noise)} if method.sampler != "euler" else {}
-        sampler = comfy.samplers.ksampler(method.sampler, extra)
+        return self.run(run, method.variant, method.sampler, noise)
+
+    @torch.inference_mode()
+    def run(self, run: Sampling, variant: str, sampler_name: str, noise: Tensor) -> Tensor:
+        """Sample latents with a model that is ready."""
+        sigmas = comfy.samplers.calculate_sigmas(run.model.get_model_object("model_sampling"), "simple", STEPS[variant])
+        extra = {"noise_sampler": fresh_noise(noise)} if sampler_name != "euler" else {}
+        sampler = comfy.samplers.ksampler(sampler_name, extra)
+        latent = torch.zeros_like(noise)
         return comfy.sample.sample_custom(
             run.model, noise, run.cfg, sampler, sigmas, run.positive, run.negative, latent, disable_pbar=True, seed=0
         )
@@ -60,7 +65,7 @@ class World:
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:
         """Decode with the host's VAE to what a saved picture has, uint8 [N, 3, 64, 64]."""
-        pictures = self._vae().decode(latents).clamp(0, 1).movedim(-1, 1)
+        pictures = self.vae().decode(latents).clamp(0, 1).movedim(-1, 1)
         return (pictures * 255).round().to(torch.uint8).cpu()
 
     @torch.inference_mode()

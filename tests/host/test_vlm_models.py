@@ -13,7 +13,7 @@ import torch
 from avert.host.install import last_report
 from avert.host.textgen import ClipBackend
 from avert.host.transformers_vlm import load_vlm
-from avert.host.vlm_folder import NONE_FOUND, known, model_folder
+from avert.host.vlm_folder import DEMO, demo_folder, known, model_folder
 from avert.host.vlm_gate import Gate
 from avert.host.watch.source import backend_of
 from avert.vlm.backend import Example, Query
@@ -108,16 +108,16 @@ def test_nonsense_is_survived(vlm: Any, demo_worlds: dict[str, Any], variant: st
 
 def test_models_are_found_and_others_refused(models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(folder_paths, "models_dir", str(tmp_path))
-    assert known() == [NONE_FOUND]
+    assert known() == [DEMO] and model_folder(DEMO) == demo_folder()
     with pytest.raises(ValueError, match="LLM"):
-        model_folder(NONE_FOUND)
+        model_folder("LLM/none")
     good = write_vlm("qwen3-vl", tmp_path / "LLM" / "owner" / "good")
     code, pickled = tmp_path / "VLM" / "code", tmp_path / "LLM" / "pickled"
     for folder in (code, pickled):
         folder.mkdir(parents=True)
         (folder / "config.json").write_text(json.dumps({"auto_map": {"AutoModel": "evil.Evil"}} if folder is code else {}))
         (folder / "pytorch_model.bin").write_bytes(b"")
-    assert known() == ["LLM/owner/good", "LLM/pickled", "VLM/code"]
+    assert known() == ["LLM/owner/good", "LLM/pickled", "VLM/code", DEMO]
     assert model_folder("LLM/owner/good") == good
     for name, reason in (
         ("VLM/code", "auto_map"),

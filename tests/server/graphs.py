@@ -74,7 +74,8 @@ def to_api(workflow: dict[str, Any], info: dict[str, Any]) -> Prompt:
         for key, spec in inputs_of(info[item["type"]]).items():
             if _is_widget(spec):
                 inputs[key] = values.pop(0)
-                if key in WITH_CONTROL:
+                options = spec[1] if len(spec) > 1 else {}
+                if options.get("control_after_generate", key in WITH_CONTROL):
                     values.pop(0)
         inputs |= {slot["name"]: links[slot["link"]] for slot in item["inputs"] if slot["link"] is not None}
         assert values == [], f"{item['type']} {item['id']}: values left over: {values}"

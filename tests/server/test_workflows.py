@@ -14,6 +14,7 @@ NODES = {
     "AvertVSF": "vsf_demo", "AvertNAG": "nag_demo", "AvertNASA": "nasa_demo", "AvertNegativeGuidance": "negative_guidance_demo",
     "AvertDNG": "dng_demo", "AvertSLD": "sld_demo", "AvertPerpNeg": "perp_neg_demo", "AvertAmplify": "amplify_demo",
     "AvertNegativePrompt": "negative_prompt_demo", "AvertReport": "report_demo", "AvertDemoModel": "demo_model_demo",
+    "AvertVLMNegative": "vlm_negative_demo", "AvertLoadVLM": "vlm_negative_demo",
 }  # fmt: skip
 # Whoever made a model, or the host's own collection.
 TRUSTED = ("Comfy-Org", "stabilityai", "black-forest-labs", "ByteDance", "lightx2v", "Wan-AI", "comfyanonymous")

@@ -1,0 +1,91 @@
+"""The ways to compare: the same mechanism with a static negative that names the whole list, and with what a vision-language model sees of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ...guidance.attention.mechanism import NormalizedGuidance, ValueSignFlip
+from ...guidance.score.combine import DynamicNegativeGuidance, NegativeGuidance
+from ...host.guide import guide, guide_score
+from ...host.watch.source import Watched
+from ...vlm.instructions import instruction
+from ...vlm.schedule import PAPER
+from ..negbench.methods import ANCESTRAL, CFG, Sampling, Texts
+
+WINDOW = (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Way:
+    """Name a way; make(strength) gives its mechanism (None: no guidance); watched: by a vision-language model; like: what it is compared with."""
+
+    name: str
+    make: Callable[[float], Any] | None
+    strengths: tuple[float, ...]
+    variant: str = "guided"
+    watched: bool = False
+
+    @property
+    def like(self) -> str:
+        return PLAIN[self.variant]
+
+    @property
+    def sampler(self) -> str:
+        return ANCESTRAL if self.variant == "guided" else "euler"
+
+    @property
+    def cfg(self) -> float:
+        return CFG if self.variant == "guided" else 1.0
+
+    def guided(self, model: Any, texts: Texts, strength: float, watched: Watched | None) -> Sampling:
+        """Put the mechanism on a model; `watched`: who says what to avoid."""
+        if self.make is not None:
+            mechanism = self.make(strength)
+            if self.variant == "guided":
+                model = guide_score(model, mechanism, watched or texts.padded_negative, WINDOW)
+            else:
+                model = guide(model, mechanism, watched or texts.negative, WINDOW, "")
+        return Sampling(model, texts.positive, texts.empty, self.cfg)
+
+
+def static(scale: float) -> NegativeGuidance:
+    return NegativeGuidance(scale, "empty")
+
+
+def dng(scale: float) -> DynamicNegativeGuidance:
+    """As in the negation benchmark: against the empty prompt, with a temperature for a small latent."""
+    return DynamicNegativeGuidance(scale, 0.3, 1.0, 0.0, 1e-6, 0.9, "empty")
+
+
+def vsf(scale: float) -> ValueSignFlip:
+    return ValueSignFlip(scale, 0.0)
+
+
+def nag(scale: float) -> NormalizedGuidance:
+    return NormalizedGuidance(scale, 2.5, 0.5)
+
+
+def source(clip: Any, vae: Any, backend: Any, words: tuple[str, ...]) -> Watched:
+    """Ask for a list's words at the paper's steps."""
+    asked = ", ".join(words)
+    trial = clip.encode_from_tokens_scheduled(clip.tokenize("picture"))
+    settings = (8, 48, 0.0, 0, 0.0, 0.0, False)
+    return Watched(clip, backend, vae, instruction("custom", asked), (), PAPER, "replace", *settings, None, asked, trial)
+
+
+PLAIN = {"guided": "guided, no negative", "few_step": "few steps, no negative"}
+SCALES, DNG_SCALES, VSF_SCALES, NAG_SCALES = (1.0, 2.0, 3.0, 5.0), (3.0, 10.0), (0.5, 0.75, 1.0, 1.5), (3.0, 5.0, 9.0)
+WAYS = (
+    Way(PLAIN["guided"], None, (0.0,)),
+    Way("static", static, SCALES),
+    Way("VL-DNP, static strength", static, SCALES, watched=True),
+    Way("DNG, static words", dng, DNG_SCALES),
+    Way("VL-DNP, DNG", dng, DNG_SCALES, watched=True),
+    Way(PLAIN["few_step"], None, (0.0,), "few_step"),
+    Way("VSF, static words", vsf, VSF_SCALES, "few_step"),
+    Way("VL-DNP, VSF", vsf, VSF_SCALES, "few_step", watched=True),
+    Way("NAG, static words", nag, NAG_SCALES, "few_step"),
+    Way("VL-DNP, NAG", nag, NAG_SCALES, "few_step", watched=True),
+)
