@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 
 import torch
 from avert.demo.world.scene import LABELS, draw, random_scene, truth
@@ -11,6 +13,8 @@ from avert.host.vlm_folder import demo_folder
 from avert.vlm.answer import read_answer
 from avert.vlm.backend import Query
 from avert.vlm.instructions import instruction
+
+from tiers import ROOT
 
 WORDS = ("hat", "smoke", "wheels", "flag", "leaves", "apples")
 
@@ -44,3 +48,33 @@ def test_a_gate_makes_the_watcher_more_careful() -> None:
     careful, plain, eager = named(0.9), named(0.0), named(0.02)
     assert all(a <= b <= c for a, b, c in zip(careful, plain, eager, strict=True))
     assert sum(careful) < sum(eager)
+
+
+LESSON = """
+import numpy, torch
+from PIL import Image
+from transformers import AutoProcessor
+from demo.vlm_lessons import conversation, patches
+from demo.vlm_model import PICTURE_TOKENS
+from vlm.instructions import instruction
+
+processor = AutoProcessor.from_pretrained("demo/weights/watcher", local_files_only=True)
+picture = numpy.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=numpy.uint8)
+told = instruction("custom", "a hat, wheels")
+messages = [
+    {"role": "system", "content": [{"type": "text", "text": told.system}]},
+    {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": told.question}]},
+]
+text = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+real = processor(text=[text], images=[[Image.fromarray(picture)]], return_tensors="pt")
+ours = patches(torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1)
+assert torch.allclose(real["pixel_values"], ours, atol=1e-5), "pixels"
+written = processor.tokenizer(conversation(processor, "a hat, wheels"), add_special_tokens=False)["input_ids"]
+assert real["input_ids"][0].tolist() == written and written.count(processor.image_token_id) == PICTURE_TOKENS, "tokens"
+"""
+
+
+def test_it_learned_from_what_it_is_shown_now() -> None:
+    """The training script cuts pictures and writes questions as transformers' processor does, without its cost."""
+    done = subprocess.run([sys.executable, "-c", LESSON], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
