@@ -44,17 +44,35 @@ def _wrap(forward: Forward, replacement: Replacement) -> Replacement:
 
 
 def guard_text(forward: Forward, options: dict[str, Any]) -> dict[str, Any]:
-    """Let no patch of a UNet's text change its length: in that block the negative would act as a positive."""
-    patches = options.get("patches", {})
-    if not forward.plan.family.text_patches or not patches.get("attn2_patch"):
+    """Let no patch of the text before its projection change its length: in that block the negative would act as a positive."""
+    patches, family = options.get("patches", {}), forward.plan.family
+    found = patches.get("attn2_patch")
+    if not found or not (family.text_patches or family.named_text_patches):
         return options
 
     def check(n: Tensor, context: Tensor, value: Tensor, extra_options: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
         if context.shape[1] != forward.plan.text or value.shape[1] != forward.plan.text:
-            raise RuntimeError(changed_text(forward.plan.family.name))
+            raise RuntimeError(changed_text(family.name))
         return n, context, value
 
-    return {**options, "patches": {**patches, "attn2_patch": [*patches["attn2_patch"], check]}}
+    guarded = [_beside(forward, patch) for patch in found] if family.named_text_patches else [*found, check]
+    return {**options, "patches": {**patches, "attn2_patch": guarded}}
+
+
+def _beside(forward: Forward, patch: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Let a patch that goes by names see and change the text that it would have without us."""
+    start = forward.plan.added
+
+    def patched(q: Tensor, k: Tensor, v: Tensor, **named: Any) -> dict[str, Any]:
+        own = {"q": q, "k": k[:, start:], "v": v[:, start:]}
+        out = patch(*own.values(), **named)
+        for name, tensor in own.items():
+            if out.get(name, tensor).shape[:2] != tensor.shape[:2]:
+                raise RuntimeError(changed_text(forward.plan.family.name))
+        both = {name: torch.cat([ours[:, :start], out[name]], dim=1) for name, ours in (("k", k), ("v", v)) if name in out}
+        return {**out, **both}
+
+    return torch.compiler.disable(patched)
 
 
 def number_blocks(forward: Forward, options: dict[str, Any], compiled: bool) -> dict[str, Any]:

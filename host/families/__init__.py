@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from .base import Family, Grid, Inputs, restarted
+from .cosmos import Anima, Cosmos, CosmosPredict2
 from .flux import Flux
 from .qwen import QwenImage
 from .sd3 import SD3
 from .unet import UNet
 from .wan import Wan
 
-FAMILIES: tuple[type[Family], ...] = (SD3, Flux, QwenImage, Wan, UNet)
+FAMILIES: tuple[type[Family], ...] = (SD3, Flux, QwenImage, Wan, Cosmos, CosmosPredict2, Anima, UNet)
 
 __all__ = ["Family", "Grid", "Inputs", "find_family", "restarted"]
 

@@ -62,6 +62,8 @@ class Family:
     joint: bool
     # True: `patches["attn2_patch"]` changes the text before it is projected (UNet; the name means something else in other models).
     text_patches = False
+    # True: so it does, as `patch(q, k, v, pe=, attn_mask=, extra_options=)` that gives a dictionary of what is to change (Cosmos-Predict2).
+    named_text_patches = False
 
     def __init__(self, diffusion_model: Any) -> None:
         self._model = diffusion_model
