@@ -13,7 +13,7 @@ from torch import Tensor
 from ..guidance.attention.strands import Attend, Effect, Strand
 from ..guidance.attention.streams import Lengths, cross_attention, joint_attention
 from .backend import attend_through, attend_with
-from .families import restarted
+from .families import changed_text, restarted
 from .layout import Rows, dropped, from_heads, mask_rows, to_heads, with_copies, without
 from .order import Order
 from .plan import Group, Plan
@@ -43,7 +43,8 @@ class Forward:
         heads_first = kw.get("skip_reshape", False)
         queries, keys = (x.shape[2 if heads_first else 1] for x in (q, k))
         call = Call(self, func, inner, heads, mask, kw)
-        if self.plan.family.mixes_text(queries, keys, self.plan):
+        # Among calls as short as the text some are not over the batch (Krea 2 attends over the encoder's layers of each token).
+        if q.shape[0] == self.plan.rows and self.plan.family.mixes_text(queries, keys, self.plan):
             return call.text_apart(q, k, v)
         if not self._meets_text(queries, keys):
             return inner(q, k, v, heads, mask=mask, **kw)
@@ -53,9 +54,9 @@ class Forward:
                 return call.plain(q, k, v, slice(None))
         return call.run(q, k, v, self._next_strands())
 
-    def positions(self, ids: Tensor) -> Tensor:
+    def positions(self, ids: Tensor, start: int, filled: int) -> Tensor:
         """Give every prompt of a joint text the positions that it would have alone."""
-        return restarted(ids, self.plan)
+        return restarted(ids, self.plan, start, filled)
 
     def change(self, func: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
         """Return guided minus unguided attention of one cross-attention [B, L, H*D]: zero in the rows that are not guided."""
@@ -76,21 +77,14 @@ class Forward:
     def _meets_text(self, queries: int, keys: int) -> bool:
         """Tell by its lengths whether an attention call is one of image with text."""
         if self.plan.family.joint:
-            return queries == keys and keys >= self.plan.text + self.plan.grid.tokens
+            # More keys than queries: reference images that were kept from an earlier evaluation (Flux KV Cache).
+            return keys >= queries >= self.plan.text + self.plan.grid.tokens and keys not in self.plan.others
         return keys == self.plan.text and queries != keys
 
     def check(self) -> None:
         """Raise if the model ran, but never attended to its text where it was expected: the negative would act as a positive."""
         if self.calls and not self.layer:
             raise RuntimeError(changed_text(self.plan.family.name))
-
-
-def changed_text(family: str) -> str:
-    """Say that the model's text is not what it should be."""
-    return (
-        f"Avert could not find this {family} model's attention to its text: another node changes its tokens. "
-        "Remove that node (attention-couple and NegPip nodes do this), or the Avert node."
-    )
 
 
 @dataclass
@@ -127,14 +121,14 @@ class Call:
         q, k, v = (to_heads(x[group.rows], width, heads_first) for x in (q, k, v))
         mask = self._mask_beside(group.rows, k.shape[2])
         if plan.family.joint:
-            order = Order.of(plan, q.shape[2])
-            q, k, v = (order.there(x, 2) for x in (q, k, v))
-            mask = order.mask(mask, plan.negative)
-            lengths = Lengths(plan.negative, plan.text - plan.negative, plan.grid.tokens, q.shape[2] - plan.text - plan.grid.tokens)
+            order, order_of_keys = Order.of(plan, q.shape[2]), Order.of(plan, k.shape[2])
+            q, k, v = order.there(q, 2), order_of_keys.there(k, 2), order_of_keys.there(v, 2)
+            mask = order_of_keys.mask(mask, plan.negative)
+            lengths = Lengths(plan.negative, plan.text - plan.negative, plan.grid.tokens, k.shape[2] - plan.text - plan.grid.tokens)
             out, effect = joint_attention(q, k, v, lengths, plan.segments, strands, self._attend(), mask, plan.with_map)
             out = order.back(out, 1)
         else:
-            lengths = Lengths(plan.negative, group.positive)
+            lengths = Lengths(plan.negative, group.positive, reference=plan.family.references(q.shape[2], plan))
             out, effect = cross_attention(q, k, v, lengths, strands, self._attend(), mask, plan.with_map)
         if effect is not None:
             forward.effects.append(effect)
@@ -179,7 +173,8 @@ class Call:
     def text_apart(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attend among text tokens: each negative to itself, the positive prompt to itself (its unflipped copies with it where it is guided)."""
         plan = self.forward.plan
-        out = torch.empty_like(q)
+        # Padding in front of the negatives is nobody's.
+        out = torch.zeros_like(q)
         for segment in plan.segments:
             self._alone(out, q, k, v, slice(None), segment.span, None)
         for group in plan.groups:

@@ -26,7 +26,7 @@ class Evaluation(Protocol):
     def attention(
         self, func: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor, heads: int, mask: Tensor | None = None, **kw: Any
     ) -> Tensor: ...
-    def positions(self, ids: Tensor) -> Tensor: ...
+    def positions(self, ids: Tensor, start: int, filled: int) -> Tensor: ...
 
 
 # Set only while an evaluation runs, for its thread alone: the way to it for operators, whose arguments are tensors and numbers.
@@ -34,11 +34,11 @@ _GOING_ON: ContextVar[Evaluation] = ContextVar("avert_evaluation")
 
 
 class Operators(NamedTuple):
-    """Hold the operators: attention(q, k, v, mask, heads, scale, precision, flags ...), at_block(x, number) -> x, positions(ids) -> ids."""
+    """Hold the operators: attention(q, k, v, mask, heads, scale, precision, flags ...), at_block(x, number) -> x, positions(ids, start, filled) -> ids."""
 
     attention: Callable[..., Tensor]
     at_block: Callable[[Tensor, int], Tensor]
-    positions: Callable[[Tensor], Tensor]
+    positions: Callable[[Tensor, int, int], Tensor]
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def operators() -> Operators | None:
     at_block = torch.library.custom_op(f"{space}::at_block", _at_block, mutates_args=(), tags=tags)
     at_block.register_fake(lambda x, number: torch.empty_like(x))
     positions = torch.library.custom_op(f"{space}::positions", _positions, mutates_args=(), tags=tags)
-    positions.register_fake(lambda ids: torch.empty_like(ids))
+    positions.register_fake(lambda ids, start, filled: torch.empty_like(ids))
     return Operators(attention, at_block, positions)
 
 
@@ -122,8 +122,8 @@ def _at_block(x: Tensor, number: int) -> Tensor:
     return x.clone()
 
 
-def _positions(ids: Tensor) -> Tensor:
-    return _GOING_ON.get().positions(ids)
+def _positions(ids: Tensor, start: int, filled: int) -> Tensor:
+    return _GOING_ON.get().positions(ids, start, filled)
 
 
 def override_for(evaluation: Evaluation) -> Callable[..., Tensor]:

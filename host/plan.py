@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ class Plan:
     """Lay out one evaluation.
 
     text: tokens of the whole text as the model sees it: `negative` (any padding included), unflipped copies of them if a layout asks for
-    those (up to `added`, all that is ours), then the positive prompt, which a host
+    those (up to `added`, all that is ours; `copies` has the length of each), then the positive prompt, which a host
     may have repeated to a common length; groups cover the guided rows, `plain` the others; batch: pictures per conditioning.
     """
 
@@ -56,8 +56,11 @@ class Plan:
     rows: int
     batch: int
     with_map: bool
+    # Lengths of attention calls that are not with the text.
+    others: frozenset[int] = frozenset()
     # Each block first gives the whole text to a call that must be left alone (Wan image to video without CLIP vision).
     text_twice: bool = False
+    copies: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,14 +85,17 @@ class Places:
         return chunk_rows(chunks, self.batch, len(self.ids), self.repeats)
 
 
-def lay_out(family: Family, x: Tensor, text: Tensor, places: Places, due: Due, with_map: bool, text_twice: bool) -> tuple[Plan, Tensor]:
+def lay_out(
+    family: Family, x: Tensor, text: Tensor, conditions: Mapping[str, Any], places: Places, due: Due, with_map: bool
+) -> tuple[Plan, Tensor]:
     """Put the negatives in front of the text, for every row, and plan the evaluation; rows that are not guided never look at them."""
-    padding = _padding(family, x, text.shape[1], due)
+    grid, others = family.measure(x, conditions)
+    padding = _padding(family, others, text.shape[1], due)
     acts, pieces, copies, length = _arrange(family, text, places, due, padding, x.device)
     joined = torch.cat([*[pieces[0][:, :1]] * padding, *pieces, *copies, text], dim=1)
     plan = Plan(
         family=family,
-        grid=family.grid(x),
+        grid=grid,
         acts=tuple(acts),
         segments=tuple(segment for act in acts for segment in act.strand.segments),
         negative=length,
@@ -100,7 +106,9 @@ def lay_out(family: Family, x: Tensor, text: Tensor, places: Places, due: Due, w
         rows=x.shape[0],
         batch=places.batch,
         with_map=with_map,
-        text_twice=text_twice,
+        others=frozenset(others),
+        text_twice=family.attends_text_twice(conditions),
+        copies=tuple(copy.shape[1] for copy in copies),
     )
     return plan, joined
 
@@ -121,7 +129,7 @@ def _arrange(
             segments.append(Segment(start, piece.shape[1], weights, rows))
             start += piece.shape[1]
             pieces.append(piece)
-            if family.joint and isinstance(task.mechanism, ValueSignFlip) and task.mechanism.layout == "released":
+            if _copied(family, ready_task):
                 copies.append(piece)
         acts.append(Act(Strand(task.mechanism, tuple(segments)), task.layers))
     return acts, pieces, copies, start
@@ -136,13 +144,16 @@ def _groups(places: Places) -> tuple[Group, ...]:
     return tuple(groups)
 
 
-def _padding(family: Family, x: Tensor, text: int, due: Due) -> int:
+def _copied(family: Family, task: ReadyTask) -> bool:
+    """Tell whether unflipped copies of the negatives are asked for."""
+    return family.joint and isinstance(task.task.mechanism, ValueSignFlip) and task.task.mechanism.layout == "released"
+
+
+def _padding(family: Family, others: Collection[int], text: int, due: Due) -> int:
     """Count the tokens to put in front, so that the whole text is not exactly as long as the keys of some other attention call."""
-    if family.joint:
-        return 0
-    total = text + sum(ready.tokens.shape[1] for _, prompts in due for ready in prompts if ready.tokens is not None)
-    taken = family.other_lengths(x)
-    return next(n for n in range(len(taken) + 1) if total + n not in taken)
+    ours = [ready.tokens.shape[1] * (1 + _copied(family, task)) for task, prompts in due for ready in prompts if ready.tokens is not None]
+    total = family.text_tokens(text) + sum(ours)
+    return next(n for n in range(len(others) + 1) if total + n not in others)
 
 
 def _rows(tokens: Tensor | None, batch: int, chunks: int, like: Tensor) -> Tensor:

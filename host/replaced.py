@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from .forward import changed_text
+from .families import changed_text
 from .operator import host_attention, operators
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .base import Family, Grid, Inputs, restarted
+from .base import Family, Grid, Inputs, changed_text, restarted
 from .cosmos import Anima, Cosmos, CosmosPredict2
 from .flux import Flux
 from .qwen import QwenImage
@@ -14,7 +14,7 @@ from .wan import Wan
 
 FAMILIES: tuple[type[Family], ...] = (SD3, Flux, QwenImage, Wan, Cosmos, CosmosPredict2, Anima, UNet)
 
-__all__ = ["Family", "Grid", "Inputs", "find_family", "restarted"]
+__all__ = ["Family", "Grid", "Inputs", "changed_text", "find_family", "restarted"]
 
 
 def find_family(model: Any) -> Family:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any, Protocol
 
+import comfy.utils
 import torch
 from torch import Tensor
 
@@ -29,7 +30,10 @@ class Grid:
 
 
 class Laid(Protocol):
-    """Say where the tokens of one evaluation's text are: `negative` tokens of negatives, up to `added` all that is ours, `text` in all."""
+    """Say where the tokens of one evaluation's text are: `negative` tokens of negatives, up to `added` all that is ours, `text` in all.
+
+    copies: how long each of the negatives' unflipped copies is, which stand behind the negatives.
+    """
 
     @property
     def negative(self) -> int: ...
@@ -41,6 +45,8 @@ class Laid(Protocol):
     def grid(self) -> Grid: ...
     @property
     def segments(self) -> tuple[Segment, ...]: ...
+    @property
+    def copies(self) -> tuple[int, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -94,8 +100,20 @@ class Family:
         return []
 
     def other_lengths(self, x: Tensor) -> set[int]:
-        """List key counts of attention calls that are not with the text, so that the text can be given another."""
+        """List key counts of attention calls that are not with the text, so that the text (alone, if joint) can be given another."""
         return set()
+
+    def measure(self, x: Tensor, conditions: Mapping[str, Any]) -> tuple[Grid, set[int]]:
+        """Give `grid` and `other_lengths`, where more than the latent's shape decides on them (packed latents, reference pictures)."""
+        return self.grid(x), self.other_lengths(x)
+
+    def references(self, queries: int, plan: Laid) -> int:
+        """Count the last queries of a cross-attention that are of reference pictures: they see the text as without us."""
+        return 0
+
+    def idle(self, options: Mapping[str, Any]) -> str:
+        """Say why an evaluation has nothing to guide, if so: a node may run a part of the model alone."""
+        return ""
 
     def attends_text_twice(self, conditions: Mapping[str, Any]) -> bool:
         """Tell whether each block first attends to the whole text as if it were an image, in a call that must be left alone."""
@@ -135,6 +153,20 @@ class Family:
         return nullcontext()
 
 
+def changed_text(family: str) -> str:
+    """Say that the model's text is not what it should be."""
+    return (
+        f"Avert could not find this {family} model's attention to its text: another node changes its tokens. "
+        "Remove that node (attention-couple and NegPip nodes do this), or the Avert node."
+    )
+
+
+def unpacked(x: Tensor, conditions: Mapping[str, Any]) -> list[Tensor]:
+    """Take apart a latent that holds several behind one another (video and audio); old hosts pack none, and have no function for it."""
+    shapes = conditions.get("latent_shapes") or ()
+    return comfy.utils.unpack_latents(x, shapes) if len(shapes) > 1 else [x]
+
+
 def patched(size: int, patch: int) -> int:
     """Count patches along one side; the hosts pad up to whole patches."""
     return ceil(size / patch)
@@ -145,26 +177,36 @@ def input_width(layer: Any) -> int | None:
     return getattr(layer, "in_features", None)
 
 
-def restarted(ids: Tensor, plan: Laid) -> Tensor:
-    """Let the ids [B, L, axes] of every prompt of the text, which stands first, begin as the text's own do."""
-    lengths = [*(segment.length for segment in plan.segments), plan.added - plan.negative, plan.text - plan.added]
-    return torch.cat([*(ids[:, :length] for length in lengths), ids[:, plan.text :]], dim=1)
+def prompt_lengths(plan: Laid) -> list[int]:
+    """Count the tokens of each piece of a joint text, in order: any padding, the negatives, their copies, the positive."""
+    counts = [segment.length for segment in plan.segments]
+    return [plan.negative - sum(counts), *counts, *plan.copies, plan.text - plan.added]
+
+
+def restarted(ids: Tensor, plan: Laid, start: int = 0, filled: int = 0) -> Tensor:
+    """Let the ids [B, L, axes] of every prompt of the text, which begins at `start`, be those that it would have alone.
+
+    filled: the length up to which a prompt alone is filled with padding in front of it, so that its positions begin behind that (0: none is).
+    """
+    lengths = prompt_lengths(plan)
+    firsts = [start + max(min(filled, lengths[-1]) - length, 0) for length in lengths]
+    pieces = [ids[:, first : first + length] for first, length in zip(firsts, lengths, strict=True)]
+    return torch.cat([ids[:, :start], *pieces, ids[:, start + plan.text :]], dim=1)
 
 
 @contextmanager
-def positions_restarted(embedder: Any, plan: Laid) -> Iterator[None]:
-    """Let every prompt count its positions from the first of the text, as if it were alone: neither image nor positive may notice the negatives.
+def positions_restarted(embedder: Any, plan: Laid, start: int = 0, filled: int = 0) -> Iterator[None]:
+    """Let every prompt count its positions as if it were alone: neither image nor positive may notice the negatives.
 
-    embedder: the module that turns ids [B, L, axes] of the whole sequence, text first, into rotary factors.
+    embedder: the module that turns ids [B, L, axes] of the whole sequence into rotary factors; start, filled: see `restarted`.
     """
-
     known = operators()
 
     def restart(module: Any, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         ids, *rest = arguments
         if known is not None and torch.compiler.is_compiling():
-            return known.positions(ids), *rest
-        return restarted(ids, plan), *rest
+            return known.positions(ids, start, filled), *rest
+        return restarted(ids, plan, start, filled), *rest
 
     hook = embedder.register_forward_pre_hook(restart if known is not None else torch.compiler.disable(restart))
     try:
