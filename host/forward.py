@@ -127,7 +127,7 @@ class Call:
             out, effect = joint_attention(q, k, v, lengths, plan.segments, strands, self._attend(), mask, plan.with_map)
             out = order.back(out, 1)
         else:
-            lengths = Lengths(plan.negative, group.positive)
+            lengths = Lengths(plan.negative, group.positive, reference=plan.family.references(q.shape[2], plan))
             out, effect = cross_attention(q, k, v, lengths, strands, self._attend(), mask, plan.with_map)
         if effect is not None:
             forward.effects.append(effect)

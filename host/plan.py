@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,14 +82,17 @@ class Places:
         return chunk_rows(chunks, self.batch, len(self.ids), self.repeats)
 
 
-def lay_out(family: Family, x: Tensor, text: Tensor, places: Places, due: Due, with_map: bool, text_twice: bool) -> tuple[Plan, Tensor]:
+def lay_out(
+    family: Family, x: Tensor, text: Tensor, conditions: Mapping[str, Any], places: Places, due: Due, with_map: bool
+) -> tuple[Plan, Tensor]:
     """Put the negatives in front of the text, for every row, and plan the evaluation; rows that are not guided never look at them."""
-    padding = _padding(family, x, text.shape[1], due)
+    grid, taken = family.measure(x, conditions)
+    padding = 0 if family.joint else _padding(taken, text.shape[1], due)
     acts, pieces, copies, length = _arrange(family, text, places, due, padding, x.device)
     joined = torch.cat([*[pieces[0][:, :1]] * padding, *pieces, *copies, text], dim=1)
     plan = Plan(
         family=family,
-        grid=family.grid(x),
+        grid=grid,
         acts=tuple(acts),
         segments=tuple(segment for act in acts for segment in act.strand.segments),
         negative=length,
@@ -100,7 +103,7 @@ def lay_out(family: Family, x: Tensor, text: Tensor, places: Places, due: Due, w
         rows=x.shape[0],
         batch=places.batch,
         with_map=with_map,
-        text_twice=text_twice,
+        text_twice=family.attends_text_twice(conditions),
     )
     return plan, joined
 
@@ -136,12 +139,9 @@ def _groups(places: Places) -> tuple[Group, ...]:
     return tuple(groups)
 
 
-def _padding(family: Family, x: Tensor, text: int, due: Due) -> int:
+def _padding(taken: set[int], text: int, due: Due) -> int:
     """Count the tokens to put in front, so that the whole text is not exactly as long as the keys of some other attention call."""
-    if family.joint:
-        return 0
     total = text + sum(ready.tokens.shape[1] for _, prompts in due for ready in prompts if ready.tokens is not None)
-    taken = family.other_lengths(x)
     return next(n for n in range(len(taken) + 1) if total + n not in taken)
 
 

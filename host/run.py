@@ -119,17 +119,12 @@ class Run:
         options = dict(transformer_options or {})
         ids = options.get("uuids", [])
         chunks = [i for i, uid in enumerate(ids) if uid in self._guided]
-        due: list[tuple[ReadyTask, list[ReadyPrompt]]] = []
-        if chunks and c_crossattn is not None:
-            sigma = float(t[0])
-            due = [(task, prompts) for task in self._tasks if (prompts := task.due(sigma, self._spoken))]
-            if not due:
-                watched = any(task.watch is not None and task.active.contains(sigma) for task in self._tasks)
-                self._recorder.skip(sigma, NOTHING_SEEN if watched else "outside its window")
+        sigma = float(t[0]) if chunks else 0.0
+        due = self._due(sigma, options) if chunks and c_crossattn is not None else []
         if not due or c_crossattn is None:
             return executor(x, t, c_concat, c_crossattn, control, transformer_options or {}, **kwargs)
         places = self._places(x, c_crossattn, options, chunks)
-        plan, text = lay_out(self._family, x, c_crossattn, places, due, self._recorder.with_map, self._family.attends_text_twice(kwargs))
+        plan, text = lay_out(self._family, x, c_crossattn, kwargs, places, due, self._recorder.with_map)
         forward = Forward(plan, options.get("optimized_attention_override"))
         # The choice of kernel and the bookkeeping are Python: inside a compiled model they run as they are, between its graphs.
         options["optimized_attention_override"] = torch.compiler.disable(forward.attention)
@@ -141,6 +136,15 @@ class Run:
         forward.check()
         self._recorder.commit(sigma, forward)
         return out
+
+    def _due(self, sigma: float, options: Mapping[str, Any]) -> list[tuple[ReadyTask, list[ReadyPrompt]]]:
+        """List what acts in an evaluation, or note why nothing does."""
+        idle = self._family.idle(options)
+        due = [] if idle else [(task, prompts) for task in self._tasks if (prompts := task.due(sigma, self._spoken))]
+        if not due:
+            watched = any(task.watch is not None and task.active.contains(sigma) for task in self._tasks)
+            self._recorder.skip(sigma, idle or (NOTHING_SEEN if watched else "outside its window"))
+        return due
 
     def _places(self, x: Tensor, text: Tensor, options: Mapping[str, Any], chunks: list[int]) -> Places:
         """Find out whose rows are where in the batch. `sigmas` has one entry per picture (comfy/samplers.py, _calc_cond_batch)."""

@@ -1,6 +1,6 @@
 """Attention of image, positive and negative tokens, composed from partial attentions: no mask, and the big part only once.
 
-Order of tokens in a joint sequence: [padding, N_1 .. N_k, P, I, R], in cross-attention keys: [padding, N_1 .. N_k, P].
+Order of tokens in a joint sequence: [padding, N_1 .. N_k, P, I, R], in cross-attention: queries [I, R], keys [padding, N_1 .. N_k, P].
 
     I  image tokens, the only ones that are guided
     P  positive text (with the "released" layout of VSF, the extra unflipped copies of the negative come first in it)
@@ -86,15 +86,17 @@ def cross_attention(
     mask: Tensor | None = None,
     with_map: bool = False,
 ) -> tuple[Tensor, Effect | None]:
-    """Attend from image queries over text keys [N, P], guided; only the first `lengths.positive` keys of P are read.
+    """Attend from queries [I, R] over text keys [N, P], I guided; only the first `lengths.positive` keys of P are read.
 
     A host that repeats the text to a common length (UNet) repeats it whole, so the first copy is all of it.
     Returns [B, Lq, H, D] and the effect (None without strands).
     """
     span = slice(lengths.negative, lengths.negative + lengths.positive)
     out = torch.empty(q.shape[0], q.shape[2], q.shape[1], v.shape[-1], dtype=q.dtype, device=q.device)
-    image = Image(attend(q, k[:, :, span], v[:, :, span], mask=mask), None)
-    effect = guide_image(out.transpose(1, 2), image, q, k, v, strands, attend, with_map)
+    plain = attend(q, k[:, :, span], v[:, :, span], mask=mask)
+    rows, last = out.transpose(1, 2), q.shape[2] - lengths.reference
+    rows[:, :, last:] = plain.out[:, :, last:]
+    effect = guide_image(rows[:, :, :last], Image(plain.rows(0, last), None), q[:, :, :last], k, v, strands, attend, with_map)
     return out, effect
 
 

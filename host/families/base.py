@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any, Protocol
 
+import comfy.utils
 import torch
 from torch import Tensor
 
@@ -90,6 +91,18 @@ class Family:
         """List key counts of attention calls that are not with the text, so that the text can be given another."""
         return set()
 
+    def measure(self, x: Tensor, conditions: Mapping[str, Any]) -> tuple[Grid, set[int]]:
+        """Give `grid` and `other_lengths`, where more than the latent's shape decides on them (packed latents, appended frames)."""
+        return self.grid(x), self.other_lengths(x)
+
+    def references(self, queries: int, plan: Laid) -> int:
+        """Count the last queries of a cross-attention that are of reference pictures: they see the text as without us."""
+        return 0
+
+    def idle(self, options: Mapping[str, Any]) -> str:
+        """Say why an evaluation has nothing to guide, if so: a node may run a part of the model alone."""
+        return ""
+
     def attends_text_twice(self, conditions: Mapping[str, Any]) -> bool:
         """Tell whether each block first attends to the whole text as if it were an image, in a call that must be left alone."""
         return False
@@ -131,6 +144,12 @@ class Family:
 def patched(size: int, patch: int) -> int:
     """Count patches along one side; the hosts pad up to whole patches."""
     return ceil(size / patch)
+
+
+def unpacked(x: Tensor, conditions: Mapping[str, Any]) -> list[Tensor]:
+    """Take apart a latent that holds several behind one another (video and audio); old hosts pack none, and have no function for it."""
+    shapes = conditions.get("latent_shapes") or ()
+    return comfy.utils.unpack_latents(x, shapes) if len(shapes) > 1 else [x]
 
 
 def input_width(layer: Any) -> int | None:
