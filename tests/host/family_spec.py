@@ -36,6 +36,16 @@ def needs(name: str) -> type:
     return found
 
 
+def parts(latent: Any) -> list[Tensor]:
+    """List what a latent consists of: of several streams (video, audio), or one."""
+    return latent.unbind() if latent.is_nested else [latent]
+
+
+def flat(latent: Any) -> Tensor:
+    """Join the streams of a latent, if there are several."""
+    return torch.cat([part.flatten(1) for part in latent.unbind()], dim=1) if latent.is_nested else latent
+
+
 def _as_is(layout: Layout) -> Sequence[int] | None:
     return None
 

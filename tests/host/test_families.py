@@ -14,7 +14,7 @@ from avert.host.install import last_report
 from torch import Tensor
 
 from family_reference import Reference
-from family_spec import Spec, all_specs, model_of
+from family_spec import Spec, all_specs, flat, model_of, parts
 from guided_runs import module_outline, patcher_outline
 from reference.branches import Nag, Nasa, Vsf
 from support import declare
@@ -39,7 +39,8 @@ def spec_of(name: str) -> Spec:
 def run(name: str, model: Any, cfg: float = 1.0, batch: int = 1, lengths: tuple[int, int] = (9, 9), **options: Any) -> Tensor:
     spec = spec_of(name)
     positive, negative = spec.prompt(lengths[0], 1), spec.prompt(lengths[1], 2)
-    return sample(model, positive, negative, cfg, **{"steps": 2, "latent": spec.latent(batch)} | options)
+    out = sample(model, positive, negative, cfg, **{"steps": 2, "latent": spec.latent(batch)} | options)
+    return flat(out)
 
 
 def distance(a: Tensor, b: Tensor) -> float:
@@ -110,7 +111,7 @@ def test_the_report_counts_the_blocks(name: str) -> None:
     report = last_report(guided)
     assert (report.family, report.layers_total) == (spec.family, spec.calls) == (family.name, family.layers())
     assert [step["layers"] for step in report.steps] == [spec.calls] * 2 and not report.notes[1:]
-    x = spec.latent(1)
+    x, *_ = parts(spec.latent(1))
     assert family.grid(x).tokens == spec.image_tokens(x)
 
 
