@@ -69,7 +69,7 @@ class Forward:
     def _meets_text(self, queries: int, keys: int) -> bool:
         """Tell by its lengths whether an attention call is one of image with text."""
         if self.plan.family.joint:
-            return queries == keys and keys >= self.plan.text + self.plan.grid.tokens
+            return queries == keys >= self.plan.text + self.plan.grid.tokens and keys not in self.plan.others
         return keys == self.plan.text and queries != keys
 
     def check(self) -> None:
@@ -172,7 +172,7 @@ class Call:
     def text_apart(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attend among text tokens: each negative to itself, the positive prompt to itself (its unflipped copies with it where it is guided)."""
         plan = self.forward.plan
-        out = torch.empty_like(q)
+        out = torch.zeros_like(q)
         for segment in plan.segments:
             self._alone(out, q, k, v, slice(None), segment.span, None)
         for group in plan.groups:

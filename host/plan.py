@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,8 @@ class Plan:
     rows: int
     batch: int
     with_map: bool
+    # Lengths of attention calls that are not with the text.
+    others: frozenset[int] = frozenset()
     # Each block first gives the whole text to a call that must be left alone (Wan image to video without CLIP vision).
     text_twice: bool = False
 
@@ -82,9 +84,12 @@ class Places:
         return chunk_rows(chunks, self.batch, len(self.ids), self.repeats)
 
 
-def lay_out(family: Family, x: Tensor, text: Tensor, places: Places, due: Due, with_map: bool, text_twice: bool) -> tuple[Plan, Tensor]:
+def lay_out(
+    family: Family, x: Tensor, text: Tensor, conditions: Mapping[str, Any], places: Places, due: Due, with_map: bool
+) -> tuple[Plan, Tensor]:
     """Put the negatives in front of the text, for every row, and plan the evaluation; rows that are not guided never look at them."""
-    padding = _padding(family, x, text.shape[1], due)
+    others = frozenset(family.lengths_beside(x, conditions))
+    padding = _padding(family, others, text.shape[1], due)
     acts, pieces, copies, length = _arrange(family, text, places, due, padding, x.device)
     joined = torch.cat([*[pieces[0][:, :1]] * padding, *pieces, *copies, text], dim=1)
     plan = Plan(
@@ -100,7 +105,8 @@ def lay_out(family: Family, x: Tensor, text: Tensor, places: Places, due: Due, w
         rows=x.shape[0],
         batch=places.batch,
         with_map=with_map,
-        text_twice=text_twice,
+        others=others,
+        text_twice=family.attends_text_twice(conditions),
     )
     return plan, joined
 
@@ -121,7 +127,7 @@ def _arrange(
             segments.append(Segment(start, piece.shape[1], weights, rows))
             start += piece.shape[1]
             pieces.append(piece)
-            if family.joint and isinstance(task.mechanism, ValueSignFlip) and task.mechanism.layout == "released":
+            if _copied(family, ready_task):
                 copies.append(piece)
         acts.append(Act(Strand(task.mechanism, tuple(segments)), task.layers))
     return acts, pieces, copies, start
@@ -136,13 +142,16 @@ def _groups(places: Places) -> tuple[Group, ...]:
     return tuple(groups)
 
 
-def _padding(family: Family, x: Tensor, text: int, due: Due) -> int:
+def _copied(family: Family, task: ReadyTask) -> bool:
+    """Tell whether unflipped copies of the negatives are asked for."""
+    return family.joint and isinstance(task.task.mechanism, ValueSignFlip) and task.task.mechanism.layout == "released"
+
+
+def _padding(family: Family, others: Collection[int], text: int, due: Due) -> int:
     """Count the tokens to put in front, so that the whole text is not exactly as long as the keys of some other attention call."""
-    if family.joint:
-        return 0
-    total = text + sum(ready.tokens.shape[1] for _, prompts in due for ready in prompts if ready.tokens is not None)
-    taken = family.other_lengths(x)
-    return next(n for n in range(len(taken) + 1) if total + n not in taken)
+    ours = [ready.tokens.shape[1] * (1 + _copied(family, task)) for task, prompts in due for ready in prompts if ready.tokens is not None]
+    total = family.text_tokens(text) + sum(ours)
+    return next(n for n in range(len(others) + 1) if total + n not in others)
 
 
 def _rows(tokens: Tensor | None, batch: int, chunks: int, like: Tensor) -> Tensor:

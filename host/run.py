@@ -129,7 +129,7 @@ class Run:
         if not due or c_crossattn is None:
             return executor(x, t, c_concat, c_crossattn, control, transformer_options or {}, **kwargs)
         places = self._places(x, c_crossattn, options, chunks)
-        plan, text = lay_out(self._family, x, c_crossattn, places, due, self._recorder.with_map, self._family.attends_text_twice(kwargs))
+        plan, text = lay_out(self._family, x, c_crossattn, kwargs, places, due, self._recorder.with_map)
         forward = Forward(plan, options.get("optimized_attention_override"))
         # The choice of kernel and the bookkeeping are Python: inside a compiled model they run as they are, between its graphs.
         options["optimized_attention_override"] = torch.compiler.disable(forward.attention)

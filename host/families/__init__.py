@@ -6,12 +6,14 @@ from typing import Any
 
 from .base import Family, Grid, Inputs
 from .flux import Flux
+from .lumina import Lumina, ZImage
+from .omnigen import Boogu, OmniGen2
 from .qwen import QwenImage
 from .sd3 import SD3
 from .unet import UNet
 from .wan import Wan
 
-FAMILIES: tuple[type[Family], ...] = (SD3, Flux, QwenImage, Wan, UNet)
+FAMILIES: tuple[type[Family], ...] = (SD3, Flux, QwenImage, Lumina, ZImage, OmniGen2, Boogu, Wan, UNet)
 
 __all__ = ["Family", "Grid", "Inputs", "find_family"]
 

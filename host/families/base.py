@@ -87,8 +87,12 @@ class Family:
         return []
 
     def other_lengths(self, x: Tensor) -> set[int]:
-        """List key counts of attention calls that are not with the text, so that the text can be given another."""
+        """List key counts of attention calls that are not with the text, so that the text (alone, if joint) can be given another."""
         return set()
+
+    def lengths_beside(self, x: Tensor, conditions: Mapping[str, Any]) -> set[int]:
+        """List the same where it depends on what the model is called with (reference images)."""
+        return self.other_lengths(x)
 
     def attends_text_twice(self, conditions: Mapping[str, Any]) -> bool:
         """Tell whether each block first attends to the whole text as if it were an image, in a call that must be left alone."""
@@ -138,6 +142,12 @@ def input_width(layer: Any) -> int | None:
     return getattr(layer, "in_features", None)
 
 
+def added_lengths(plan: Laid) -> list[int]:
+    """Count the tokens of each piece of text that is ours, in their order: any padding, the negatives, all copies of them as one."""
+    counts = [segment.length for segment in plan.segments]
+    return [plan.negative - sum(counts), *counts, plan.added - plan.negative]
+
+
 @contextmanager
 def positions_restarted(embedder: Any, plan: Laid) -> Iterator[None]:
     """Let every prompt count its positions from the first of the text, as if it were alone: neither image nor positive may notice the negatives.
@@ -147,7 +157,7 @@ def positions_restarted(embedder: Any, plan: Laid) -> Iterator[None]:
 
     def restart(module: Any, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         ids, *rest = arguments
-        lengths = [*(segment.length for segment in plan.segments), plan.added - plan.negative, plan.text - plan.added]
+        lengths = [*added_lengths(plan), plan.text - plan.added]
         return torch.cat([*(ids[:, :length] for length in lengths), ids[:, plan.text :]], dim=1), *rest
 
     hook = embedder.register_forward_pre_hook(torch.compiler.disable(restart))
