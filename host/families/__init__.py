@@ -8,12 +8,29 @@ from .base import Family, Grid, Inputs, changed_text, restarted
 from .cosmos import Anima, Cosmos, CosmosPredict2
 from .flux import Flux
 from .ltx import LTXAudioVideo, LTXVideo
+from .lumina import Lumina, ZImage
+from .omnigen import Boogu, OmniGen2
 from .qwen import QwenImage
 from .sd3 import SD3
 from .unet import UNet
 from .wan import Wan
 
-FAMILIES: tuple[type[Family], ...] = (SD3, Flux, QwenImage, Wan, LTXVideo, LTXAudioVideo, Cosmos, CosmosPredict2, Anima, UNet)
+FAMILIES: tuple[type[Family], ...] = (
+    SD3,
+    Flux,
+    QwenImage,
+    Lumina,
+    ZImage,
+    OmniGen2,
+    Boogu,
+    Wan,
+    LTXVideo,
+    LTXAudioVideo,
+    Cosmos,
+    CosmosPredict2,
+    Anima,
+    UNet,
+)
 
 __all__ = ["Family", "Grid", "Inputs", "changed_text", "find_family", "restarted"]
 

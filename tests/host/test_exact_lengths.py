@@ -36,6 +36,8 @@ def test_one_token_each(variant: str) -> None:
         ("sd15", 11, 5, (8, 8)),
         ("sd15", 2, 2, (8, 8)),
         ("sdxl", 13, 3, (8, 8)),
+        # 4 x 4 image tokens, which attend a second time among themselves.
+        ("sd35_medium", 11, 5, (8, 8)),
     ],
 )  # fmt: skip
 def test_text_as_long_as_another_attention(variant: str, positive: int, avoided: int, size: tuple[int, int], cfg: float) -> None:

@@ -54,14 +54,6 @@ def hunyuan_video() -> Any:
     return _patcher(comfy.supported_models.HunyuanVideo, {"image_model": "hunyuan_video", **config}, 0)
 
 
-def lumina2() -> Any:
-    config = {
-        "image_model": "lumina2", "patch_size": 2, "in_channels": 16, "dim": 64, "n_layers": 1, "n_refiner_layers": 1, "n_heads": 2,
-        "n_kv_heads": 2, "qk_norm": True, "cap_feat_dim": 64, "axes_dims": [8, 12, 12], "axes_lens": [300, 64, 64],
-    }  # fmt: skip
-    return _patcher(comfy.supported_models.Lumina2, config, 0)
-
-
 def sd3_with_registers() -> Any:
     return _patcher(comfy.supported_models.SD3, {**_mmdit(1, [], 2, 4096), "register_length": 4}, 0)
 
@@ -81,7 +73,6 @@ OTHERS = {
     "Chroma": chroma,
     "Flux2": flux2,
     "HunyuanVideo": hunyuan_video,
-    "Lumina2": lumina2,
     "SD3": sd3_with_registers,
     "SVD_img2vid": video_unet,
 }
