@@ -212,6 +212,7 @@ def test_another_nodes_method_is_called_and_stays(name: str) -> None:
 
     def other(x: Tensor, text: Tensor, *args: Any, **kwargs: Any) -> Any:
         lengths.append(text.shape[1])
+        assert vars(model.model.diffusion_model)[method] is not other or text.shape[1] != 9
         return original(x, text, *args, **kwargs)
 
     model.add_object_patch(f"diffusion_model.{method}", other)
