@@ -19,13 +19,13 @@ EACH = 6
 
 def test_all_weights_together_are_small() -> None:
     files = list(folder_of_weights().glob("*.safetensors"))
-    assert {path.stem for path in files} == {"autoencoder", "few_step", "guided", "judge"}
+    assert {path.stem for path in files} == {"autoencoder", "few_step", "guided", "judge", "watcher"}
     assert sum(path.stat().st_size for path in files) <= 20_000_000
 
 
 def test_training_left_its_summary() -> None:
     summary = json.loads((folder_of_weights() / "training.json").read_text(encoding="utf-8"))
-    assert set(summary) == {"autoencoder", "few_step", "guided", "judge"}
+    assert set(summary) == {"autoencoder", "few_step", "guided", "judge", "watcher"}
     assert all(entry["minutes"] > 0 for entry in summary.values())
 
 
