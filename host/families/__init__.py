@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from .base import Family, Grid, Inputs, changed_text, restarted
+from .chroma import Chroma
 from .cosmos import Anima, Cosmos, CosmosPredict2
 from .flux import Flux
+from .flux2 import Flux2, LongCatImage, OvisImage
 from .ltx import LTXAudioVideo, LTXVideo
 from .lumina import Lumina, ZImage
 from .omnigen import Boogu, OmniGen2
@@ -18,6 +20,10 @@ from .wan import Wan
 FAMILIES: tuple[type[Family], ...] = (
     SD3,
     Flux,
+    Flux2,
+    OvisImage,
+    LongCatImage,
+    Chroma,
     QwenImage,
     Lumina,
     ZImage,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import comfy.ldm.chroma.model
+import comfy.ldm.hunyuan3d.model
 import comfy.model_base
 import comfy.samplers
 import pytest
@@ -76,16 +76,17 @@ def test_blocks(blocks: str, message: str) -> None:
 def test_other_models_are_named() -> None:
     """The real class of another family, without weights: the message has its name."""
     model = FACTORIES["flux"]()
-    other = comfy.model_base.Chroma.__new__(comfy.model_base.Chroma)
+    other = comfy.model_base.Hunyuan3Dv2.__new__(comfy.model_base.Hunyuan3Dv2)
     torch.nn.Module.__init__(other)
-    other.diffusion_model = comfy.ldm.chroma.model.Chroma.__new__(comfy.ldm.chroma.model.Chroma)
+    other.diffusion_model = comfy.ldm.hunyuan3d.model.Hunyuan3Dv2.__new__(comfy.ldm.hunyuan3d.model.Hunyuan3Dv2)
     torch.nn.Module.__init__(other.diffusion_model)
-    for name in ("double_blocks", "single_blocks", "txt_in"):
+    # Flux's blocks, but a picture where its text would be.
+    for name in ("double_blocks", "single_blocks"):
         setattr(other.diffusion_model, name, getattr(model.model.diffusion_model, name))
-    other.diffusion_model.distilled_guidance_layer = torch.nn.Identity()
+    other.diffusion_model.cond_in = model.model.diffusion_model.txt_in
     patcher = model.clone()
     patcher.model = other
-    refused("does not support this model \\(Chroma\\)", lambda: guided(patcher, conditioning("flux", 5)))
+    refused("does not support this model \\(Hunyuan3Dv2\\)", lambda: guided(patcher, conditioning("flux", 5)))
 
 
 @pytest.mark.parametrize("family", ["sd3", "flux", "wan", "sd15", "sdxl"])

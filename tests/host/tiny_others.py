@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import comfy.ldm.chroma.model
-import comfy.ldm.flux.model
 import comfy.ldm.hunyuan_video.model
 import comfy.supported_models
 import pytest
@@ -27,23 +25,6 @@ def _known(kind: type, **fields: Any) -> dict[str, Any]:
     """Keep the fields that this host's parameters have."""
     names = {field.name for field in dataclasses.fields(kind)}
     return {name: value for name, value in fields.items() if name in names}
-
-
-def chroma() -> Any:
-    extra = {"in_dim": 16, "out_dim": 64, "hidden_dim": 16, "n_layers": 1}
-    config = _known(comfy.ldm.chroma.model.ChromaParams, **BLOCKS, **extra)
-    return _patcher(comfy.supported_models.Chroma, {"image_model": "chroma", **config}, 0)
-
-
-def flux2() -> Any:
-    if not hasattr(comfy.supported_models, "Flux2"):
-        pytest.skip("this host has no Flux.2")
-    extra = {
-        "global_modulation": True, "mlp_silu_act": True, "ops_bias": False, "default_ref_method": "index", "ref_index_scale": 10.0,
-        "txt_ids_dims": [3], "axes_dim": [8, 8, 8, 8], "qkv_bias": False, "patch_size": 1, "vec_in_dim": None,
-    }  # fmt: skip
-    config = _known(comfy.ldm.flux.model.FluxParams, **{**BLOCKS, **extra})
-    return _patcher(comfy.supported_models.Flux2, {"image_model": "flux2", **config}, 0)
 
 
 def hunyuan_video() -> Any:
@@ -70,8 +51,6 @@ def video_unet() -> Any:
 
 # The builder, and what the host calls the model's class.
 OTHERS = {
-    "Chroma": chroma,
-    "Flux2": flux2,
     "HunyuanVideo": hunyuan_video,
     "SD3": sd3_with_registers,
     "SVD_img2vid": video_unet,
