@@ -54,6 +54,10 @@ def check_fits(prompt: Prompt, positive: list[dict[str, Any]]) -> None:
         )
         if mine != theirs:
             raise ValueError(other_encoder("pooled vector", mine, theirs))
+        # Of these Anima makes its text; without them it would take any embeddings of that width as if it had made them.
+        mine, theirs = (None if entry.get("t5xxl_ids") is None else 1 for entry in (prompt.options, cond))
+        if mine != theirs:
+            raise ValueError(other_encoder("list of T5 tokens", mine, theirs))
 
 
 def other_encoder(what: str, mine: int | None, theirs: int | None) -> str:

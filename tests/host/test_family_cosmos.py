@@ -87,6 +87,16 @@ def test_anima_reads_token_ids() -> None:
     assert distance(*pictures) > 0.01 * distance(pictures[0], plain)
 
 
+@pytest.mark.parametrize("bare", ["negative", "positive"])
+def test_anima_prompts_of_other_encoders_are_refused(bare: str) -> None:
+    """Without token ids the states would pass for the adapter's text, which is as wide in the real model."""
+    needs("Anima")
+    sides = {"negative": for_adapter(5, 3), "positive": for_adapter(9, 1)}
+    sides[bare] = [[states, {"pooled_output": None}] for states, _ in sides[bare]]
+    with pytest.raises(ValueError, match=f"has a list of T5 tokens and the {bare}.* has none; encode the negative with the same CLIP"):
+        sample(avert("anima", sides["negative"]), sides["positive"], for_adapter(6, 2), steps=1)
+
+
 def test_anima_weights_of_tokens() -> None:
     """The adapter's text times a weight: the norm of the keys undoes it, so that it is a weight of the values as Avert's own are."""
     needs("Anima")
