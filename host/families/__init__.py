@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from .aura import AuraFlow
 from .base import Family, Grid, Inputs, changed_text, restarted
 from .chroma import Chroma
 from .cosmos import Anima, Cosmos, CosmosPredict2
 from .flux import Flux
 from .flux2 import Flux2, LongCatImage, OvisImage
+from .kandinsky import Kandinsky5
+from .krea import Krea2
+from .lens import Lens
 from .ltx import LTXAudioVideo, LTXVideo
 from .lumina import Lumina, ZImage
+from .mage import MageFlow
 from .omnigen import Boogu, OmniGen2
 from .qwen import QwenImage
 from .sd3 import SD3
@@ -24,7 +29,12 @@ FAMILIES: tuple[type[Family], ...] = (
     OvisImage,
     LongCatImage,
     Chroma,
+    MageFlow,
     QwenImage,
+    Krea2,
+    AuraFlow,
+    Lens,
+    Kandinsky5,
     Lumina,
     ZImage,
     OmniGen2,
