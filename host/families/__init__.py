@@ -10,6 +10,7 @@ from .chroma import Chroma
 from .cosmos import Anima, Cosmos, CosmosPredict2
 from .flux import Flux
 from .flux2 import Flux2, LongCatImage, OvisImage
+from .hunyuan import Hunyuan
 from .kandinsky import Kandinsky5
 from .krea import Krea2
 from .lens import Lens
@@ -29,6 +30,7 @@ FAMILIES: tuple[type[Family], ...] = (
     OvisImage,
     LongCatImage,
     Chroma,
+    Hunyuan,
     MageFlow,
     QwenImage,
     Krea2,

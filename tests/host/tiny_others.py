@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import comfy.ldm.hunyuan_video.model
 import comfy.supported_models
 import pytest
 import torch
@@ -27,12 +26,13 @@ def _known(kind: type, **fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name in names}
 
 
-def hunyuan_video() -> Any:
-    extra = {
-        "patch_size": [1, 2, 2], "byt5": False, "meanflow": False, "use_cond_type_embedding": False, "vision_in_dim": None, "meanflow_sum": False,
+def hidream() -> Any:
+    config = {
+        "image_model": "hidream", "patch_size": 2, "in_channels": 16, "out_channels": 16, "num_layers": 1, "num_single_layers": 1,
+        "attention_head_dim": 32, "num_attention_heads": 2, "caption_channels": [64, 64], "text_emb_dim": 64, "num_routed_experts": 2,
+        "num_activated_experts": 1, "axes_dims_rope": [16, 8, 8], "max_resolution": [32, 32], "llama_layers": [0, 1],
     }  # fmt: skip
-    config = _known(comfy.ldm.hunyuan_video.model.HunyuanVideoParams, **{**BLOCKS, **extra})
-    return _patcher(comfy.supported_models.HunyuanVideo, {"image_model": "hunyuan_video", **config}, 0)
+    return _patcher(comfy.supported_models.HiDream, config, 0)
 
 
 def sd3_with_registers() -> Any:
@@ -51,7 +51,7 @@ def video_unet() -> Any:
 
 # The builder, and what the host calls the model's class.
 OTHERS = {
-    "HunyuanVideo": hunyuan_video,
+    "HiDream": hidream,
     "SD3": sd3_with_registers,
     "SVD_img2vid": video_unet,
 }
