@@ -7,16 +7,20 @@ from typing import Any
 from .aura import AuraFlow
 from .base import Family, Grid, Inputs, changed_text, restarted
 from .chroma import Chroma
+from .cogvideo import CogVideoX
 from .cosmos import Anima, Cosmos, CosmosPredict2
 from .flux import Flux
 from .flux2 import Flux2, LongCatImage, OvisImage
 from .hunyuan import Hunyuan
+from .ideogram import Ideogram4
+from .joyimage import JoyImage
 from .kandinsky import Kandinsky5
 from .krea import Krea2
 from .lens import Lens
 from .ltx import LTXAudioVideo, LTXVideo
 from .lumina import Lumina, ZImage
 from .mage import MageFlow
+from .minimax import MiniMaxH3
 from .omnigen import Boogu, OmniGen2
 from .qwen import QwenImage
 from .sd3 import SD3
@@ -33,6 +37,10 @@ FAMILIES: tuple[type[Family], ...] = (
     Hunyuan,
     MageFlow,
     QwenImage,
+    MiniMaxH3,
+    CogVideoX,
+    JoyImage,
+    Ideogram4,
     Krea2,
     AuraFlow,
     Lens,

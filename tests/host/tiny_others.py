@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import comfy.supported_models
@@ -12,18 +11,6 @@ from comfy.supported_models_base import BASE
 
 from tiny import FACTORIES
 from tiny_models import _mmdit, _patcher, _unet
-
-BLOCKS = {
-    "in_channels": 16, "out_channels": 16, "vec_in_dim": 768, "context_in_dim": 64, "hidden_size": 64, "mlp_ratio": 2.0, "num_heads": 2,
-    "depth": 1, "depth_single_blocks": 1, "axes_dim": [8, 12, 12], "theta": 10000, "patch_size": 2, "qkv_bias": True, "guidance_embed": False,
-    "txt_ids_dims": [],
-}  # fmt: skip
-
-
-def _known(kind: type, **fields: Any) -> dict[str, Any]:
-    """Keep the fields that this host's parameters have."""
-    names = {field.name for field in dataclasses.fields(kind)}
-    return {name: value for name, value in fields.items() if name in names}
 
 
 def hidream() -> Any:
