@@ -27,6 +27,7 @@ from .sd3 import SD3
 from .unet import UNet
 from .wan import Wan
 
+# The first that matches: Mage-Flow has all that Qwen-Image is known by.
 FAMILIES: tuple[type[Family], ...] = (
     SD3,
     Flux,

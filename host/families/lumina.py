@@ -91,12 +91,12 @@ class ZImage(Lumina):
         return {self.text_tokens(self.grid(x).tokens)}
 
 
-def _embed_all(model: Any, plan: Laid, original: Any, x: Tensor, text: Tensor, *args: Any, **kwargs: Any) -> tuple[Any, Any, int]:
+def _embed_all(model: Any, plan: Laid, original: Any, x: Tensor, cap_feats: Tensor, *args: Any, **kwargs: Any) -> tuple[Any, Any, int]:
     """Embed the positive and the image as if they were alone, and put what is ours in front, each prompt at the first positions."""
-    (own, *others), (own_rotary, *rotary), length = original(x, text[:, plan.added :], *args, **kwargs)
+    (own, *others), (own_rotary, *rotary), length = original(x, cap_feats[:, plan.added :], *args, **kwargs)
     ids = torch.zeros(1, plan.added, 3, device=x.device)
     ids[..., 0] = torch.cat([torch.arange(1, count + 1, device=x.device) for count in prompt_lengths(plan)[:-1]])
-    ours = torch.cat([model.cap_embedder(text[:, : plan.added]), own], dim=1)
+    ours = torch.cat([model.cap_embedder(cap_feats[:, : plan.added]), own], dim=1)
     ours_rotary = torch.cat([model.rope_embedder(ids).movedim(1, 2), own_rotary], dim=1)
     return (ours, *others), (ours_rotary, *rotary), length
 
@@ -129,16 +129,16 @@ def positions_counted_on(embedder: Any, plan: Laid, text_axes: int = 1) -> Itera
         hook.remove()
 
 
-def _patchify(original: Any, x: Tensor, text: Tensor, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+def _patchify(original: Any, x: Tensor, cap_feats: Tensor, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
     """Keep tokens that these hosts cut off where the text has a mask, so that it is as long everywhere; nobody sees them."""
-    joined, mask, sizes, lengths, rotary = original(x, text, *args, **kwargs)
-    at, missing = lengths[0], text.shape[1] - lengths[0]
+    joined, mask, sizes, lengths, rotary = original(x, cap_feats, *args, **kwargs)
+    at, missing = lengths[0], cap_feats.shape[1] - lengths[0]
     if not missing:
         return joined, mask, sizes, lengths, rotary
     if mask is None:
         mask = joined.new_zeros(1, joined.shape[1])
     joined, rotary = (_spread(tensor, at, missing, 0.0) for tensor in (joined, rotary))
-    return joined, _spread(mask, at, missing, -torch.finfo(mask.dtype).max), sizes, [text.shape[1]] * len(lengths), rotary
+    return joined, _spread(mask, at, missing, -torch.finfo(mask.dtype).max), sizes, [cap_feats.shape[1]] * len(lengths), rotary
 
 
 def _spread(tensor: Tensor, at: int, count: int, value: float) -> Tensor:

@@ -129,12 +129,6 @@ def test_cross(case, dtype):
     close(cross(layout, nodes, q, k, v)[0], dense_cross(q, k, v, layout, nodes), **TOLERANCE[dtype])
 
 
-def test_cross_with_references_behind_the_image():
-    layout, nodes, (q, *kv) = Layout((3,), 4), [Vsf(0, 2.0, 0.2)], qkv(9, 7)
-    out = cross_attention(q, *kv, Lengths(3, 4, reference=3), strands(nodes, segments(layout)), attend_plain)[0].transpose(1, 2)
-    close(out, torch.cat([dense_cross(q[:, :, :6], *kv, layout, nodes), dense_cross(q[:, :, 6:], *kv, layout, [])], 2))
-
-
 def test_cross_reads_only_the_first_copy_of_a_repeated_positive():
     layout, nodes = Layout((3,), 4), [Vsf(0, 2.0, 0.2)]
     q, k, v = qkv(9, layout.total)
