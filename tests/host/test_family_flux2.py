@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 import torch._dynamo
 from avert.guidance.attention.mechanism import Mechanism, NormalizedGuidance, ValueSignFlip
 from avert.host.families import find_family
+from avert.host.families.base import positions_restarted
 from avert.host.guide import guide
 from avert.host.install import last_report
 from comfy_api.torch_helpers import set_torch_compile_wrapper
@@ -112,6 +114,18 @@ def test_only_what_the_host_shifts_is_shifted(name: str) -> None:
         sample(guide(model, ValueSignFlip(1.0, offset), negative, WINDOW, ""), positive, positive, **settings) for offset in (0.0, 1e4)
     )
     assert (unseen - plain).norm() < 1e-4 * (seen - plain).norm()
+
+
+@pytest.mark.parametrize(("positive", "begins"), [(600, 512 - 5), (512, 512 - 5), (30, 30 - 5), (3, 0)])
+def test_the_positive_begins_at_the_first_position(positive: int, begins: int) -> None:
+    """Also one that nobody filled up; the negative then ends where it does."""
+    plan = SimpleNamespace(segments=[SimpleNamespace(length=5)], negative=5, added=5, text=5 + positive)
+    ids = torch.arange(5 + positive + 2)[None, :, None]
+    embedder = torch.nn.Identity()
+    with positions_restarted(embedder, plan, 512):
+        found = embedder(ids).flatten().tolist()
+    assert found == [*range(begins, begins + 5), *range(positive), 5 + positive, 6 + positive]
+    assert torch.equal(embedder(ids), ids)
 
 
 RELATIVES = {
