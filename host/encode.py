@@ -1,48 +1,38 @@
-"""Encode a negative prompt without padding, and keep its weights apart from its embeddings.
+"""Encode a negative prompt without padding and templates, and keep its weights apart from its embeddings.
 
 Flipping the values of padding tokens ruins pictures (VSF, appendix C). T5 and UMT5 read in both directions and are not masked
-by the host, so their padding is left out before they read; CLIP reads forwards only, and needs all of its 77 positions, so its
-padding is cut from what it returns, which is the same.
+by the host, so their padding is left out before they read; CLIP and language models read forwards only, so that what stands behind
+the words, and for language models the template before them too, is cut from what they return, which is the same: a template in front
+is what the words are understood in, as those of a positive prompt are.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
 import torch
 
-from ..demo.model.tokenizer import END, START
+from .encoders.known import CLIPS, GLYPHS, KNOWN, LLMS, POOLED, T5S, WEIGHED_HERE, Chunk, Tokens, check_encoders, is_loaded, main_model
+from .encoders.rows import cut_padding, ended_rows, fit, place
+from .encoders.weighted import check_weights, pieces_of
+from .encoders.words import Kept, Row, ended_words_of, quoted_of, read, split_lead, words_of
 from .negative import Negative, Prompt
 
 
 @dataclass(frozen=True)
-class Encoder:
-    """Name a text encoder as the host does, and its special tokens."""
+class Line:
+    """Hold a line as its encoders read it, what stays of it, and the tokens that CLIP Text Encode would take for it.
 
-    name: str
-    end: int
-    start: int | None = None
+    main: the language model whose rows are the prompt, if it is one.
+    """
 
-
-# The host's key of a text encoder's tokens -> the encoder. "avert" is the demo world's, a CLIP with words of its own.
-CLIPS = {key: Encoder(f"clip_{key}", end=49407, start=49406) for key in ("l", "g", "h")} | {"avert": Encoder("clip_avert", END, START)}
-T5S = {key: Encoder(key, end=1) for key in ("t5xxl", "umt5xxl")}
-
-Chunk = list[tuple[Any, ...]]
-
-
-@dataclass(frozen=True)
-class Row:
-    """Name one token that stays: its row in the encoder's output, and its weight."""
-
-    index: int
-    weight: float
-    # False for start and end tokens.
-    word: bool = True
+    tokens: Tokens
+    kept: dict[str, Kept]
+    written: Tokens
+    main: str | None = None
 
 
 def encode_negative(clip: Any, text: str) -> Negative:
@@ -50,34 +40,34 @@ def encode_negative(clip: Any, text: str) -> Negative:
     prompts: list[Prompt] = []
     for line in text.splitlines():
         if line.strip():
-            prompts += encode_line(clip, line.strip())
+            prompts += encode_line(clip, line)
     return Negative(tuple(prompts))
 
 
 def encode_line(clip: Any, text: str) -> list[Prompt]:
     """Encode one negative; several prompts come back only when the CLIP has hooks with a schedule, one for each part of it."""
-    tokens = clip.tokenize(text)
-    _check_encoders(tokens)
-    # What is left of T5's chunks is what it reads; CLIP reads all of them, padding too.
-    read = {key: [_cut_padding(chunk, T5S[key].end) for chunk in chunks] if key in T5S else chunks for key, chunks in tokens.items()}
-    bare = {key: [[(token[0], 1.0) for token in chunk] for chunk in chunks] for key, chunks in read.items()}
-    _check_weights(token[1] for chunks in tokens.values() for chunk in chunks for token in chunk)
-    kept = {key: _real_rows(chunks, CLIPS.get(key) or T5S[key]) for key, chunks in read.items()}
+    text = text.strip()
+    if not split_lead(text)[1]:
+        return []
+    line = _line(clip, text)
+    bare = {key: [[(token[0], 1.0) for token in chunk] for chunk in chunks] for key, chunks in line.tokens.items()}
     prompts = []
     # Only when a node asks for it, and once.
-    written = cache(partial(clip.encode_from_tokens_scheduled, tokens))
+    written = cache(partial(clip.encode_from_tokens_scheduled, line.written))
     for embedding, options in clip.encode_from_tokens_scheduled(bare):
         # A word of weight 0 is as if it had not been written, and so is a negative without any other.
-        rows = [row for row in _place(kept, bare, embedding.shape[1]) if row.weight != 0]
+        rows = [row for row in place(line.kept, line.tokens, embedding.shape[1], line.main) if row.weight != 0]
         if not any(row.word for row in rows):
             continue
+        # Anima's model makes its text of T5's ids, one token of each.
+        weighed = [row for row in line.kept["t5xxl"].rows if row.weight != 0] if "t5xxl_ids" in options else rows
         prompts.append(
             Prompt(
                 embedding=embedding[:, [row.index for row in rows]],
-                options=dict(options),
-                weights=_weights(rows),
+                options=fit(options, rows, embedding.shape[1], line.kept, line.tokens),
+                weights=_weights(weighed),
                 text=text,
-                tokens={_name(key): len(kept[key]) for key in kept if _is_loaded(clip, key)},
+                tokens={KNOWN[key].name: len(line.kept[key].rows) for key in line.kept if key == line.main or is_loaded(clip, key)},
                 written=written,
             )
         )
@@ -86,76 +76,53 @@ def encode_line(clip: Any, text: str) -> list[Prompt]:
 
 def check_known(clip: Any) -> None:
     """Refuse a text encoder whose padding is not known."""
-    _check_encoders(clip.tokenize("picture"))
+    check_encoders(clip.tokenize("picture"))
 
 
-def _check_encoders(tokens: dict[str, Any]) -> None:
-    unknown = [key for key in tokens if key not in CLIPS and key not in T5S]
-    if unknown:
-        raise ValueError(
-            f"Avert does not know this text encoder ({', '.join(unknown)}) and where its padding is; it knows CLIP, CLIP with T5, T5 and UMT5. Use CLIP "
-            "Text Encode and connect its CONDITIONING to `negative`, or, for a vision-language model that watches, a node that works on predictions."
-        )
+def _line(clip: Any, text: str) -> Line:
+    """Tokenize a line and find what stays of it."""
+    tokens = clip.tokenize(text)
+    check_encoders(tokens)
+    if any(key in WEIGHED_HERE for key in tokens):
+        return _line_of_words(clip, text, tokens)
+    check_weights(token[1] for chunks in tokens.values() for chunk in chunks for token in chunk)
+    cut = _without_padding(tokens)
+    return Line(cut, {key: Kept(ended_rows(chunks, key)) for key, chunks in cut.items() if key in CLIPS or key in T5S}, tokens)
 
 
-def _name(key: str) -> str:
-    return (CLIPS.get(key) or T5S[key]).name
+def _line_of_words(clip: Any, text: str, tokens: Tokens) -> Line:
+    """Find the words among tokens that may stand in a template, and read their weights without the host."""
+    lead, words = split_lead(text)
+    reading = read(lambda part: clip.tokenize(lead + part), pieces_of(words))
+    weighed = any(token[1] != 1.0 for key, chunks in tokens.items() if key not in CLIPS for chunk in chunks for token in chunk)
+    cut = _without_padding(reading.tokens)
+    kept: dict[str, Kept] = {}
+    for key, chunks in cut.items():
+        pad = _pad(clip.tokenizer, key)
+        if key in LLMS:
+            kept[key] = words_of(reading, key, pad)
+        elif key in T5S:
+            kept[key] = ended_words_of(reading, key, pad)
+        elif key in GLYPHS:
+            kept[key] = quoted_of(chunks)
+        elif key not in POOLED:
+            kept[key] = Kept(ended_rows(chunks, key))
+    return Line(cut, kept, tokens if weighed else reading.tokens, main_model(clip, tokens))
 
 
-def _is_loaded(clip: Any, key: str) -> bool:
-    """Tell whether the host's text model has this encoder; SD3 keeps tokens for encoders that were not loaded."""
-    return getattr(clip.cond_stage_model, _name(key), None) is not None
+def _pad(tokenizer: Any, key: str) -> Any:
+    """Give an encoder's token for padding; AuraFlow's tokenizer is not named as its tokens are."""
+    inner = getattr(tokenizer, key, None) or getattr(tokenizer, getattr(tokenizer, "clip", key), None)
+    return getattr(inner, "pad_token", None)
 
 
-def _cut_padding(chunk: Chunk, end: int) -> Chunk:
-    """Keep a chunk up to and with its first end token. Embeddings of textual inversion are tensors, never an end token."""
-    for i, token in enumerate(chunk):
-        if isinstance(token[0], int) and token[0] == end:
-            return chunk[: i + 1]
-    return chunk
+def _without_padding(tokens: Tokens) -> Tokens:
+    """Leave padding out of what T5 reads; the others read all of it."""
 
+    def cut(chunk: Chunk, key: str) -> Chunk:
+        return cut_padding(chunk, T5S[key].end) if key in T5S else chunk
 
-def _real_rows(chunks: Sequence[Chunk], encoder: Encoder) -> list[Row]:
-    """List the rows of real tokens, from a start token, if there is one, to the end token, over all chunks of an encoder."""
-    rows: list[Row] = []
-    offset = 0
-    for chunk in chunks:
-        for i, token in enumerate(_cut_padding(chunk, encoder.end)):
-            special = isinstance(token[0], int) and token[0] in (encoder.start, encoder.end)
-            rows.append(Row(offset + i, float(token[1]), word=not special))
-        offset += len(chunk)
-    return rows
-
-
-def _place(kept: dict[str, list[Row]], tokens: dict[str, list[Chunk]], length: int) -> list[Row]:
-    """Find the kept tokens among the rows that came back: CLIP first, T5 after it, either of them possibly absent."""
-    clips = [key for key in tokens if key in CLIPS]
-    t5s = [key for key in tokens if key in T5S]
-    clip_length = min((sum(map(len, tokens[key])) for key in clips), default=0)
-    t5_length = sum(len(chunk) for key in t5s for chunk in tokens[key])
-    # Both CLIPs of a pair split words alike; where they differ, the longer one has the real token.
-    clip_rows = max((kept[key] for key in clips), key=len, default=[])
-    t5_rows = [row for key in t5s for row in kept[key]]
-    if length == clip_length + t5_length:
-        return clip_rows + [replace(row, index=clip_length + row.index) for row in t5_rows]
-    if length == t5_length:
-        return t5_rows
-    if length == clip_length:
-        return clip_rows
-    raise ValueError(
-        f"This CLIP returned {length} tokens where {clip_length} + {t5_length} were expected, so the padding of the negative cannot be told; "
-        "use CLIP Text Encode and connect its CONDITIONING to `negative` instead."
-    )
-
-
-def _check_weights(weights: Iterable[Any]) -> None:
-    """Refuse weights that have no meaning in a negative."""
-    for weight in weights:
-        if not math.isfinite(weight) or weight < 0:
-            raise ValueError(
-                f"A weight in the negative prompt is {float(weight):g}, below 0 or no number; write (word:1.4) for more and (word:0.5) for less, "
-                "or move the word to the positive prompt."
-            )
+    return {key: [cut(chunk, key) for chunk in chunks] for key, chunks in tokens.items()}
 
 
 def _weights(rows: Sequence[Row]) -> torch.Tensor | None:

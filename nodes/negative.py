@@ -21,7 +21,7 @@ class AvertNegativePrompt(io.ComfyNode):
             search_aliases=["negative prompt", "clip text encode", "what to avoid", "VSF", "NAG"],
             description="Encodes what to avoid without padding: flipped or subtracted padding damages pictures.",
             inputs=[
-                take(io.Clip, "clip", tooltip="The same CLIP that encodes the positive prompt: CLIP, CLIP with T5, T5, or UMT5."),
+                take(io.Clip, "clip", tooltip="The same CLIP that encodes the positive prompt: CLIP, T5, or a language model."),
                 take(
                     io.String,
                     "text",
