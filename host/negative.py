@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 import torch
 from torch import Tensor
@@ -77,9 +77,10 @@ def as_negative(value: Negative | Sequence[Any]) -> Negative:
 
 
 def from_conditioning(embedding: Tensor | None, options: Mapping[str, Any]) -> Prompt:
-    """Make a prompt of one entry of a CONDITIONING; rows of zeros at its end are padding (UMT5 of Wan) and are dropped."""
+    """Make a prompt of one entry of a CONDITIONING, without padding where it shows: rows that its mask hides, and rows of zeros at its end (Wan)."""
     if embedding is None:
         raise ValueError("The negative has no text embeddings; connect the output of a CLIP Text Encode or Avert Negative Prompt node.")
+    embedding, options = _without_hidden(embedding, options)
     rows = embedding.abs().sum(dim=(0, 2)).nonzero()
     if rows.numel() == 0:
         raise ValueError(
@@ -87,7 +88,24 @@ def from_conditioning(embedding: Tensor | None, options: Mapping[str, Any]) -> P
             "write what you do not want in an Avert Negative Prompt node and connect it to `negative`."
         )
     last = int(rows.max()) + 1
+    mask = options.get("attention_mask")
+    if _is_of_rows(mask, embedding):
+        options = {**options, "attention_mask": mask[:, :last]}
     return Prompt(embedding[:, :last], dict(options))
+
+
+def _without_hidden(embedding: Tensor, options: Mapping[str, Any]) -> tuple[Tensor, Mapping[str, Any]]:
+    """Drop the rows that a text encoder's mask hides in every picture."""
+    mask = options.get("attention_mask")
+    if not _is_of_rows(mask, embedding):
+        return embedding, options
+    seen = (mask != 0).any(dim=0).to(embedding.device)
+    return embedding[:, seen], {**options, "attention_mask": mask[:, seen.to(mask.device)]}
+
+
+def _is_of_rows(mask: Any, embedding: Tensor) -> TypeGuard[Tensor]:
+    """Tell a text encoder's mask [B, L], 0 or 1 per row, from those that other nodes make for the attention."""
+    return isinstance(mask, Tensor) and not mask.is_floating_point() and mask.ndim == 2 and mask.shape[1] == embedding.shape[1]
 
 
 def check_finite(prompt: Prompt) -> None:

@@ -10,6 +10,7 @@ from avert.host.encode import encode_negative
 from avert.host.encoders.known import check_encoders
 from avert.host.encoders.rows import place_words
 from avert.host.encoders.words import Kept, Row
+from avert.host.negative import as_negative
 
 from tiny_clip import encode
 from tiny_encoders import T5S, tiny_encoder
@@ -111,6 +112,22 @@ def test_what_is_quoted_has_rows_without_its_frame(name: str) -> None:
     wanted = [i for word in ("SALE", "50 off") for i in range(framed.index(word), framed.index(word) + len(word))]
     torch.testing.assert_close(prompt.options["conditioning_byt5small"], glyphs[:, wanted])
     assert "conditioning_byt5small" not in encode_negative(clip, "a sign").prompts[0].options
+
+
+@pytest.mark.parametrize("name", ["klein_4b", "z_image", "ltxv", "cosmos", "mochi"])
+def test_a_conditionings_hidden_rows_are_padding(name: str) -> None:
+    """A plain CONDITIONING keeps its template, which nobody can tell any more, but not what its mask hides."""
+    clip = tiny_encoder(name)
+    embedding, options = encode(clip, WORDS)[0]
+    real = int(options["attention_mask"].sum())
+    (prompt,) = as_negative([[embedding, options]]).prompts
+    torch.testing.assert_close(prompt.embedding, embedding[:, :real])
+    assert prompt.options["attention_mask"].tolist() == [[1] * real]
+    assert options["attention_mask"].shape[1] == embedding.shape[1] >= real
+    # Another node's mask, over something else or for the attention itself, is left alone.
+    for mask in (torch.ones(1, 3, dtype=torch.long), torch.zeros(1, embedding.shape[1], embedding.shape[1])):
+        (prompt,) = as_negative([[embedding[:, :real], {"attention_mask": mask}]]).prompts
+        assert prompt.length == real and prompt.options["attention_mask"] is mask
 
 
 def test_rows_that_are_not_its_words_are_refused() -> None:

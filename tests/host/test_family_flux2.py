@@ -119,10 +119,10 @@ def test_only_what_the_host_shifts_is_shifted(name: str) -> None:
 @pytest.mark.parametrize(("positive", "begins"), [(600, 512 - 5), (512, 512 - 5), (30, 30 - 5), (3, 0)])
 def test_the_positive_begins_at_the_first_position(positive: int, begins: int) -> None:
     """Also one that nobody filled up; the negative then ends where it does."""
-    plan = SimpleNamespace(segments=[SimpleNamespace(length=5)], negative=5, added=5, text=5 + positive)
+    plan = SimpleNamespace(segments=[SimpleNamespace(length=5)], negative=5, added=5, text=5 + positive, copies=())
     ids = torch.arange(5 + positive + 2)[None, :, None]
     embedder = torch.nn.Identity()
-    with positions_restarted(embedder, plan, 512):
+    with positions_restarted(embedder, plan, filled=512):
         found = embedder(ids).flatten().tolist()
     assert found == [*range(begins, begins + 5), *range(positive), 5 + positive, 6 + positive]
     assert torch.equal(embedder(ids), ids)
