@@ -26,7 +26,11 @@ ALIASES = [
 def model_and_negative() -> list[Any]:
     """Declare what is guided and what it is to avoid."""
     return [
-        take(io.Model, "model", tooltip="SD1.5, SD2, SDXL, SD3, SD3.5, Flux.1, Wan 2.1 or 2.2, with any LoRA. Goes to any sampler."),
+        take(
+            io.Model,
+            "model",
+            tooltip="Any of the models in the README's list (SD, Flux, Wan, Qwen-Image, Z-Image, LTX ...), with any LoRA. Goes to any sampler.",
+        ),
         one_of(
             "negative",
             [io.Conditioning, NegativeSocket],

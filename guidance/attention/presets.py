@@ -40,8 +40,9 @@ NAG: dict[str, Preset] = {
     "Wan": Preset({"nag_scale": 11.0, "nag_tau": 2.5, "nag_alpha": 0.25}),
     "Wan, 4 steps": Preset({"nag_scale": 11.0, "nag_tau": 3.5, "nag_alpha": 0.5}, 0.75),
     "Wan, 20 steps": Preset({"nag_scale": 6.0, "nag_tau": 2.5, "nag_alpha": 0.25}),
-    "LTX": Preset({"nag_scale": 11.0, "nag_tau": 2.5, "nag_alpha": 0.25}),
-    "HunyuanVideo": Preset({"nag_scale": 9.0, "nag_tau": 2.5, "nag_alpha": 0.12}, 0.9),
+    "LTX-Video": Preset({"nag_scale": 11.0, "nag_tau": 2.5, "nag_alpha": 0.25}),
+    "LTX-2": Preset({"nag_scale": 11.0, "nag_tau": 2.5, "nag_alpha": 0.25}),
+    "HunyuanVideo/Image": Preset({"nag_scale": 9.0, "nag_tau": 2.5, "nag_alpha": 0.12}, 0.9),
     "Anima": Preset({"nag_scale": 6.0, "nag_tau": 2.0, "nag_alpha": 0.1}, 0.75),
     "Z-Image": Preset({"nag_scale": 2.0, "nag_tau": 2.5, "nag_alpha": 0.25}, 0.8),
 }

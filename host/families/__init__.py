@@ -59,7 +59,7 @@ FAMILIES: tuple[type[Family], ...] = (
     UNet,
 )
 
-__all__ = ["Family", "Grid", "Inputs", "changed_text", "find_family", "restarted"]
+__all__ = ["FAMILIES", "Family", "Grid", "Inputs", "changed_text", "find_family", "restarted"]
 
 
 def find_family(model: Any) -> Family:
@@ -68,8 +68,7 @@ def find_family(model: Any) -> Family:
         found = family.match(model.diffusion_model)
         if found is not None:
             return found
-    known = ", ".join(family.name for family in FAMILIES)
     raise ValueError(
-        f"Avert's attention guidance does not support this model ({type(model).__name__}). It knows {known}; for other models use an Avert node "
-        "that works on predictions, or remove this one."
+        f"Avert's attention guidance does not support this model ({type(model).__name__}); the README lists those that it does. Use an Avert node that works "
+        "on predictions (Avert Negative Guidance, Avert DNG), or remove this one."
     )

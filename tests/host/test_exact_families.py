@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
-from dense_run import JOINT, VARIANTS, Case, Node, assert_exact, prompt, texts
+import pytest
+from avert.guidance.score.combine import NegativeGuidance
+from avert.host.guide import guide_score
+
+from dense_run import JOINT, VARIANTS, Case, Node, assert_exact, distance, model_of, prompt, small_latent, texts
 from support import declare
+from tiny import sample
 
 # (cfg, batch, tokens of the sampler's positive and negative and of ours, sampler)
 CIRCUMSTANCES = (
@@ -48,3 +53,17 @@ def test_family_and_mechanism(request: pytest.FixtureRequest, variant: str, mech
         Case(variant, (node,), *texts(variant, positive, negative), cfg, sampler_name=sampler_name, steps=3, batch=batch),
         together=cfg > 1 and same,
     )
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_predictions_are_guided_too(request: pytest.FixtureRequest, variant: str) -> None:
+    """One evaluation is D_empty + 3 (D_positive - D_empty) - 1.5 (D_negative - D_empty), added up from three runs at cfg 1."""
+    declare(request, TITLES[variant], "predictions")
+    model, (positive, empty) = model_of(variant), texts(variant, 20, 20)
+    # What belongs to the picture is the positive's.
+    avoided = [[prompt(variant, 20, 3)[0][0], {**empty[0][1], "pooled_output": prompt(variant, 20, 3)[0][1]["pooled_output"]}]]
+    settings: dict[str, Any] = {"steps": 4, "start_step": 3, "latent": small_latent(variant)}
+    d_positive, d_empty, d_negative = (sample(model, text, empty, 1.0, **settings).double() for text in (positive, empty, avoided))
+    guided = sample(guide_score(model, NegativeGuidance(1.5, "empty"), avoided, (0.0, 1.0)), positive, empty, 3.0, **settings)
+    expected = d_empty + 3 * (d_positive - d_empty) - 1.5 * (d_negative - d_empty)
+    assert distance(guided, expected) < 1e-3 * distance(d_negative, d_empty)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from avert.guidance.attention.presets import NAG, VSF
+from avert.host.families import FAMILIES
 from avert.host.install import last_report
 from avert.nodes.nag import AvertNAG
 from avert.nodes.vsf import AvertVSF
@@ -73,3 +74,11 @@ def test_presets_are_for_the_papers_layout() -> None:
 def test_unknown_presets_are_refused() -> None:
     with pytest.raises(ValueError, match="There is no preset 'none such'; there are custom, auto"):
         patched("NAG", "sd3", "none such")
+
+
+def test_every_preset_for_a_model_is_named_as_the_model_is() -> None:
+    """What is named after a model, and not after a paper or a use of it, is found by its name."""
+    names = {family.name for family in FAMILIES} | {"SD1.5", "SDXL"}
+    for table in (VSF, NAG):
+        of_models = {name for name in table if not name.startswith("paper") and "," not in name} - {"Flux Kontext"}
+        assert of_models <= names
