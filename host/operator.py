@@ -6,6 +6,7 @@ evaluation that is going on and let it do its work.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -63,8 +64,8 @@ def operators() -> Operators | None:
         return None
     # A captured CUDA graph would repeat the first evaluation's numbers for ever.
     tags = (torch.Tag.cudagraph_unsafe,)
-    # The pack may be imported under several names in one process.
-    space = f"avert_{abs(hash(__name__))}"
+    # The pack may be imported under several names in one process; the same name in every process, for the compiler's caches.
+    space = f"avert_{zlib.crc32(__name__.encode())}"
     attention = torch.library.custom_op(f"{space}::attention", _attention, mutates_args=(), tags=tags)
     attention.register_fake(_attention_shape)
     at_block = torch.library.custom_op(f"{space}::at_block", _at_block, mutates_args=(), tags=tags)
