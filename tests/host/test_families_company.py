@@ -80,7 +80,9 @@ def test_another_attention_override(name: str, factor: float) -> None:
 def attention_patches(model: Any) -> dict[str, tuple]:
     """Make a patch for the matrices of attention and text, as a LoRA is one."""
     generator = torch.Generator().manual_seed(5)
-    found = {n: w for n, w in model.model_state_dict().items() if w.ndim == 2 and n.endswith(".weight") and any(part in n for part in PATCHED)}
+    found = {
+        n: w for n, w in model.model_state_dict().items() if w.ndim == 2 and n.endswith(".weight") and any(part in n for part in PATCHED)
+    }
     return {n: ("diff", (0.3 * w.std() * torch.randn(w.shape, generator=generator),)) for n, w in sorted(found.items())}
 
 
@@ -185,7 +187,11 @@ def test_windows_that_do_not_overlap_are_guided_each_for_itself(name: str) -> No
     # 0.3.64 does not know of these.
     known = {key: False for key in ("freenoise", "causal_window_fix") if key in inspect.signature(node.execute).parameters}
     if name == "wan":
-        model, prompts, small = tiny_wan(layers=2), [conditioning("wan", 9, seed, pad_to=0) for seed in (1, 2, 3)], torch.zeros(1, 16, 2, 8, 8)
+        model, prompts, small = (
+            tiny_wan(layers=2),
+            [conditioning("wan", 9, seed, pad_to=0) for seed in (1, 2, 3)],
+            torch.zeros(1, 16, 2, 8, 8),
+        )
     else:
         spec = all_specs()[name]
         model, prompts, small = model_of(name), [spec.prompt(9, seed) for seed in (1, 2, 3)], spec.latent(1)[:, :, :1]

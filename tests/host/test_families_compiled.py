@@ -14,6 +14,9 @@ from torch import Tensor
 from company_runs import SPECS, assert_same, guided, run
 from family_spec import model_of
 
+# Their hooks read the evaluation's plan in Python, outside of the graphs (torch.compiler.disable).
+BREAKING = ("boogu", "kandinsky5", "ltx", "lumina2", "newbie", "omnigen2", "zimage")
+
 
 @pytest.fixture
 def forget_graphs() -> Iterator[None]:
@@ -45,4 +48,4 @@ def test_compiled(name: str, record_property: Any) -> None:
     for one in (first, again):
         assert (one - plain).norm() < 1e-4 * plain.norm()
     record_property("breaks", (breaks, more))
-    print(f"BREAKS {name}: plain {breaks}, guided {more}")
+    assert more == breaks or name.startswith(BREAKING)
