@@ -13,7 +13,9 @@ from .base import Family, Grid, Inputs, Laid, changed_text, input_width, patched
 def has_flux_blocks(diffusion_model: Any) -> bool:
     """Tell whether a model has Flux's blocks, and reads its text through one layer: HunyuanVideo mixes it in a refiner first."""
     blocks = hasattr(diffusion_model, "double_blocks") and hasattr(diffusion_model, "single_blocks")
-    return blocks and isinstance(getattr(diffusion_model, "txt_in", None), nn.Linear)
+    read = getattr(diffusion_model, "txt_in", None)
+    # Not by its class: packs put layers of their own in the place of the host's.
+    return blocks and isinstance(read, nn.Module) and not hasattr(read, "individual_token_refiner")
 
 
 def built_like_flux(diffusion_model: Any) -> bool:
@@ -47,7 +49,8 @@ class Flux(Family):
         return double + [("single_block", i) for i in range(len(self._model.single_blocks))]
 
     def text_width(self) -> int | None:
-        return input_width(self._model.txt_in)
+        width = input_width(self._model.txt_in)
+        return parameters(self._model).get("context_in_dim") if width is None else width
 
     def grid(self, x: Tensor) -> Grid:
         patch = self._model.patch_size

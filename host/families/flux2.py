@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .base import Family, Inputs, Laid, input_width, positions_restarted
+from .base import Family, Inputs, Laid, positions_restarted
 from .flux import Flux, built_like_flux, parameters
 
 # Tokens up to which the host fills a prompt of Flux.2 with zeros, in front of it (Flux2.extra_conds in comfy/model_base.py).
@@ -39,7 +39,7 @@ class Flux2(Flux):
         return None if text is None else text[:, text.shape[1] - length :]
 
     def around(self, diffusion_model: Any, plan: Laid) -> AbstractContextManager[Any]:
-        filled = 0 if input_width(self._model.txt_in) in KLEIN else FILLED
+        filled = 0 if self.text_width() in KLEIN else FILLED
         return positions_restarted(diffusion_model.pe_embedder, plan, filled=filled)
 
 

@@ -63,7 +63,8 @@ def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
         if isinstance(child, nn.Embedding):
             name = f"{path}.weight"
             shape = child.weight.shape
-            table = _large_table(shape, name, seed) if shape.numel() > LARGE else torch.randn(shape, generator=_generator(name, seed))
+            small = torch.randn(shape, generator=_generator(name, seed)) if shape.numel() <= LARGE else None
+            table = _large_table(shape, name, seed) if small is None else small.to(child.weight.dtype)
             child.weight = nn.Parameter(table, requires_grad=False)
     tables = {id(child.weight) for child in module.modules() if isinstance(child, nn.Embedding)}
     for name, tensor in _tensors(module):
