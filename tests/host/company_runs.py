@@ -9,18 +9,20 @@ from avert.guidance.attention.mechanism import Mechanism, ValueSignFlip
 from avert.host.guide import guide
 from torch import Tensor
 
-from family_spec import all_specs, flat
+from family_spec import all_specs, flat, spec_params
 from tiny import sample
 
-SPECS = tuple(all_specs())
+SPECS = spec_params()
 ALL = (0.0, 1.0)
 VSF = ValueSignFlip(1.2, 0.0)
 
 
 def run(name: str, model: Any, cfg: float = 1.0, **options: Any) -> Tensor:
-    """Sample with a spec's prompts, one step unless told otherwise; one tensor, whatever streams the model has."""
+    """Sample with a spec's prompts, the second of two steps unless told otherwise; one tensor, whatever streams the model has."""
     spec = all_specs()[name]
-    settings = {"steps": 1, "latent": spec.latent(1), **options}
+    # Some samplings begin at a noise beside which what guidance does is next to nothing.
+    steps = {} if "steps" in options else {"steps": 2, "start_step": 1}
+    settings = {"latent": spec.latent(1), **steps, **options}
     return flat(sample(model, spec.prompt(9, 1), spec.prompt(8, 2), cfg, **settings))
 
 

@@ -112,6 +112,13 @@ def all_specs() -> dict[str, Spec]:
     return {spec.name: spec for name in names for spec in importlib.import_module(name).SPECS}
 
 
+def spec_params() -> list[Any]:
+    """Name all specs for a parametrised test; variants of a family whose first is tested already are slow."""
+    first = {spec.family: name for name, spec in reversed(all_specs().items())}
+    slow = pytest.mark.slow
+    return [name if first[spec.family] == name else pytest.param(name, marks=slow) for name, spec in all_specs().items()]
+
+
 @cache
 def model_of(name: str) -> Any:
     """Build a family's model once; tests patch clones of it."""

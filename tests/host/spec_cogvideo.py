@@ -28,7 +28,7 @@ def prompt(length: int, seed: int) -> Conditioning:
 def build(kind: str, config: dict[str, Any]) -> Any:
     patcher = _patcher(needs(kind), dict(config), 0)
     for block in patcher.model.diffusion_model.blocks:
-        block.norm_q.bias.mul_(10.0)
+        block.norm_q.bias.copy_(block.norm_q.bias.float() * 10.0)
     return patcher
 
 

@@ -34,7 +34,7 @@ def build(config: dict[str, Any], seed: int = 0) -> Any:
     if hasattr(model, "adaln_t_table"):
         model.adaln_t_table.copy_(torch.randn(model.adaln_t_table.shape, generator=torch.Generator().manual_seed(seed)))
     for block in model.blocks:
-        block.attn.q_norm.weight.mul_(2.0)
+        block.attn.q_norm.weight.copy_(block.attn.q_norm.weight.float() * 2.0)
     return patcher
 
 

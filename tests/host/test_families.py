@@ -14,7 +14,7 @@ from avert.host.install import last_report
 from torch import Tensor
 
 from family_reference import Reference
-from family_spec import Spec, all_specs, flat, model_of, parts
+from family_spec import Spec, all_specs, flat, model_of, parts, spec_params
 from guided_runs import module_outline, patcher_outline
 from reference.branches import Nag, Nasa, Vsf
 from support import declare
@@ -28,9 +28,7 @@ MECHANISMS: dict[str, tuple[Mechanism, Any]] = {
 }
 # (cfg, pictures, tokens of positive, sampler's negative and ours)
 CIRCUMSTANCES = ((1.0, 1, (9, 9, 5)), (3.0, 2, (9, 9, 6)), (3.0, 1, (7, 12, 11)), (1.0, 2, (11, 5, 4)))
-FIRST = {spec.family: name for name, spec in reversed(all_specs().items())}
-# Variants of a family whose first is tested already take as long again.
-SPECS = tuple(name if FIRST[spec.family] == name else pytest.param(name, marks=pytest.mark.slow) for name, spec in all_specs().items())
+SPECS = spec_params()
 WINDOW = (0.0, 1.0)
 
 

@@ -28,6 +28,8 @@ PATCHED = ("attn", "attention", "txt", "text", "cap", "context")
 def test_caches_of_the_host(name: str, node: str) -> None:
     if name == "ltx2_silent" and node == "EasyCacheNode":
         pytest.skip("the host's cache expects sound in every latent of LTX-2")
+    if name.startswith(("omnigen2", "boogu")) and node == "EasyCacheNode":
+        pytest.skip("the host's class of this model gives its cache no place to act")
     cache, model, steps = host_node("nodes_easycache", node), model_of(name), 4
 
     def cached(base: Any, threshold: float = 3.0) -> Any:
@@ -115,6 +117,8 @@ def test_weights_in_fp8(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Computed in float32, which is also what the same numbers give when they are held in float32."""
     if name == "zimage_pixel":
         pytest.skip("the host cannot make this model's positions in fp8")
+    if name.startswith("minimax"):
+        pytest.skip("the host's fused norm and rotation of this model takes no fp8 weight")
     model, rounded = in_precision(monkeypatch, name, torch.float8_e4m3fn, torch.float32), all_specs()[name].build()
     eights = model.model_state_dict()
     assert any(weight.dtype == torch.float8_e4m3fn for weight in eights.values())
