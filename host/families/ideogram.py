@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..operator import operators
 from .base import Family, Grid, Inputs, Laid, input_width, restarted
 
 
@@ -49,10 +50,11 @@ class Ideogram4(Family):
 def _positions_restarted(model: Any, plan: Laid) -> Iterator[None]:
     """Let every prompt count its positions from 0: no module makes them, so they are changed on their way to all of the model's layers."""
     before, original = vars(model).get("_backbone"), model._backbone
-    restart = torch.compiler.disable(restarted)
+    known, restart = operators(), torch.compiler.disable(restarted)
 
     def backbone(text: Tensor, x: Tensor, t: Tensor, positions: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return original(text, x, t, restart(positions, plan), *args, **kwargs)
+        own = known.positions(positions, 0, 0) if known is not None and torch.compiler.is_compiling() else restart(positions, plan)
+        return original(text, x, t, own, *args, **kwargs)
 
     model._backbone = backbone
     try:

@@ -15,7 +15,7 @@ from company_runs import SPECS, assert_same, guided, run
 from family_spec import model_of
 
 # Their hooks read the evaluation's plan in Python, outside of the graphs (torch.compiler.disable).
-BREAKING = ("boogu", "kandinsky5", "ltx", "lumina2", "newbie", "omnigen2", "zimage")
+BREAKING = ("boogu", "hunyuan", "kandinsky5", "ltx", "lumina2", "newbie", "omnigen2", "zimage")
 
 
 @pytest.fixture
