@@ -43,13 +43,16 @@ class Operators(NamedTuple):
 
 
 @contextmanager
-def going_on(evaluation: Evaluation) -> Iterator[None]:
-    """Let the operators find an evaluation while it runs."""
+def going_on(evaluation: Evaluation, options: dict[str, Any]) -> Iterator[None]:
+    """Let the operators find an evaluation while it runs; options: what the model is called with."""
     token = _GOING_ON.set(evaluation)
+    evaluation.options = options
     try:
         yield
     finally:
         _GOING_ON.reset(token)
+        # They hold the evaluation in turn, and it is to be freed at once.
+        evaluation.options = {}
 
 
 def host_attention() -> Callable[..., Tensor]:

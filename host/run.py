@@ -131,8 +131,7 @@ class Run:
         compiled = "torch.compile" in options.get("wrappers", {}).get(WrappersMP.APPLY_MODEL, {})
         options = number_blocks(forward, guard_text(forward, wrap_replacements(forward, options)), compiled)
         fed = self._family.feed(Inputs(text, kwargs, options), plan)
-        forward.options = fed.options
-        with going_on(forward), marked_for_compile(compiled), self._family.around(executor.class_obj.diffusion_model, plan):
+        with going_on(forward, fed.options), marked_for_compile(compiled), self._family.around(executor.class_obj.diffusion_model, plan):
             out = executor(x, t, c_concat, fed.text, control, fed.options, **fed.conditions)
         forward.check()
         self._recorder.commit(sigma, forward)
