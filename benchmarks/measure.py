@@ -38,14 +38,16 @@ def machine(device: torch.device) -> str:
     return f"{name}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}"
 
 
-def compare(ways: dict[str, Way], device: torch.device, rounds: int, warmup: int = 2) -> dict[str, Result]:
-    """Run all ways in turns, `rounds` times; every round starts with another one, so that none always follows the same."""
+def compare(
+    ways: dict[str, Way], device: torch.device, rounds: int, warmup: int = 2, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, Result]:
+    """Run all ways in turns, `rounds` times; every round starts with another one, so that none always follows the same; clock: on the CPU."""
     results = {name: Result() for name in ways}
     for name, way in ways.items():
         for _ in range(warmup):
             way()
         results[name].peak = _peak(way, device)
-    _in_turns(ways, results, device, rounds)
+    _in_turns(ways, results, device, rounds, clock)
     return results
 
 
@@ -54,22 +56,22 @@ def timed(ways: dict[str, Way], rounds: int) -> dict[str, Result]:
     results = {name: Result() for name in ways}
     for way in ways.values():
         way()
-    _in_turns(ways, results, torch.device("cpu"), rounds)
+    _in_turns(ways, results, torch.device("cpu"), rounds, time.perf_counter)
     return results
 
 
-def _in_turns(ways: dict[str, Way], results: dict[str, Result], device: torch.device, rounds: int) -> None:
+def _in_turns(ways: dict[str, Way], results: dict[str, Result], device: torch.device, rounds: int, clock: Callable[[], float]) -> None:
     names = list(ways)
     for turn in range(rounds):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            results[name].seconds.append(_seconds(ways[name], device))
+            results[name].seconds.append(_seconds(ways[name], device, clock))
 
 
-def _seconds(way: Way, device: torch.device) -> float:
+def _seconds(way: Way, device: torch.device, clock: Callable[[], float]) -> float:
     if device.type != "cuda":
-        start = time.perf_counter()
+        start = clock()
         way()
-        return time.perf_counter() - start
+        return clock() - start
     before, after = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
     torch.cuda.synchronize(device)
     before.record()
