@@ -93,8 +93,10 @@ def _number(forward: Forward, number: int, replacement: Replacement | None) -> R
 
     def block(arguments: dict[str, Any], extra: dict[str, Any]) -> Any:
         if known is not None and torch.compiler.is_compiling():
-            # In a graph only what a tensor went through comes before what it goes into.
-            arguments = {**arguments, "img": known.at_block(arguments["img"], number)}
+            # In a graph only what a tensor went through comes before what it goes into. LTX-2 has two streams: video, audio.
+            img = arguments["img"]
+            marked = (known.at_block(img[0], number), *img[1:]) if isinstance(img, tuple) else known.at_block(img, number)
+            arguments = {**arguments, "img": marked}
         else:
             forward.block = number
         return extra["original_block"](arguments) if replacement is None else replacement(arguments, extra)
