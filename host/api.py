@@ -11,10 +11,12 @@ from typing import Any
 
 from comfy_api.latest import ComfyExtension, io, ui
 
-__all__ = ["ComfyExtension", "NegativeSocket", "VLMSocket", "describe", "io", "one_of", "take", "ui"]
+__all__ = ["ComfyExtension", "NegativeSocket", "VLMSocket", "OWN_CACHE", "describe", "io", "one_of", "take", "ui"]
 
 NegativeSocket = io.Custom("AVERT_NEGATIVE")
 VLMSocket = io.Custom("AVERT_VLM")
+# Hosts hand one node's cached output to another that has the same inputs, unless nodes want to know their ids. Panels are found by the id in the output.
+OWN_CACHE = [io.Hidden.unique_id]
 
 
 def describe(**fields: Any) -> io.Schema:

@@ -12,11 +12,13 @@ from typing import Any
 from comfy.patcher_extension import WrappersMP
 
 from ..guidance.score.mechanism import ScoreMechanism
+from .channel import open_channel
 from .families import find_family
+from .live import Live
 from .record import Recorder, identify
 from .report import RunReport
 from .run import KEY, start_run
-from .running_prompt import contains_node
+from .running_prompt import contains_node, executing_node
 from .score.run import start_score_run
 from .task import Task
 from .watch.start import start_watches
@@ -52,10 +54,14 @@ class Setup:
         score = tuple(task for task in self.tasks if isinstance(task.mechanism, ScoreMechanism))
         family = find_family(model) if attention else None
         recorder = Recorder(type(model).__name__, family, with_map=contains_node("AvertReport"))
+        channel = open_channel()
+        live = Live(guider, recorder, channel)
         result = None
         try:
             with ExitStack() as stack:
-                watches = start_watches(guider, self.tasks, recorder, stack)
+                stack.enter_context(live)
+                watches = start_watches(guider, self.tasks, recorder, channel, stack)
+                live.watch(watches.values())
                 if family is not None:
                     stack.enter_context(start_run(guider, family, attention, recorder, watches) or nullcontext())
                 stack.enter_context(start_score_run(guider, score, recorder, watches) or nullcontext())
@@ -64,6 +70,7 @@ class Setup:
         finally:
             report = _finish(recorder, result)
             if report is not None:
+                live.end(report)
                 self.box.reports.append(report)
 
 
@@ -84,7 +91,7 @@ def add_task(model: Any, task: Task) -> Any:
     """Return a clone of the model whose runs are guided by this task too. Models before it in the workflow do not see it."""
     patched = model.clone()
     before: Setup | None = patched.get_attachment(KEY)
-    setup = Setup((*(before.tasks if before else ()), task))
+    setup = Setup((*(before.tasks if before else ()), replace(task, node=executing_node())))
     patched.set_attachments(KEY, setup)
     patched.remove_wrappers_with_key(WrappersMP.OUTER_SAMPLE, KEY)
     patched.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, setup.sample)

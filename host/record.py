@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,7 +14,7 @@ from ..vlm.transcript import Transcript
 from .families import Family
 from .maps import mean_map, per_sample, whole_pictures
 from .negative import Negative
-from .report import NodeReport, RunReport
+from .report import NodeReport, RunReport, Shown
 from .score.curves import Curve, as_record, notes_of
 from .watch.source import Watched
 
@@ -71,7 +71,7 @@ class Recorder:
                 f"{task.mechanism.name}: layout released has no meaning on a {self._report.family} model; paper is used."
             )
         self._report.nodes.append(
-            NodeReport(task.mechanism.name, settings, window.start_percent, window.end_percent, blocks, negatives, idle)
+            NodeReport(task.mechanism.name, settings, window.start_percent, window.end_percent, blocks, negatives, idle, True, task.node)
         )
 
     def describe_score(self, task: Task, idle: str) -> None:
@@ -82,16 +82,21 @@ class Recorder:
         window = task.window
         settings = dict(vars(task.mechanism))
         self._report.nodes.append(
-            NodeReport(task.mechanism.name, settings, window.start_percent, window.end_percent, None, negatives, idle, False)
+            NodeReport(task.mechanism.name, settings, window.start_percent, window.end_percent, None, negatives, idle, False, task.node)
         )
 
+    def begin(self, total: int) -> None:
+        """Note how many steps the solver is to take."""
+        self._report.total = total
+
     def keep_curves(self, curves: Sequence[Curve]) -> None:
-        """Keep what score mechanisms did in each solver step."""
+        """Keep what remembers the steps of score mechanisms."""
         self._curves = list(curves)
 
-    def keep_watch(self, transcript: Transcript, notes: Sequence[str]) -> None:
-        """Keep what a vision-language model was asked and said."""
+    def keep_watch(self, transcript: Transcript, notes: Sequence[str], shown: Shown) -> None:
+        """Keep what a vision-language model was asked, shown, and said."""
         self._report.watched.append(json.loads(transcript.written()))
+        self._report.shown.append(shown)
         self._report.notes += notes
 
     def evaluate(self) -> None:
@@ -131,16 +136,27 @@ class Recorder:
         report.finished = latent is not None
         report.latent = identify(latent)
         report.backends = sorted(self._backends)
-        by_step: dict[int, list[Evaluation]] = {}
-        for evaluation in self._done:
-            by_step.setdefault(self._steps.of(evaluation.index), []).append(evaluation)
-        ordered = sorted(by_step.items())
+        ordered = self._by_step()
         report.steps = [_step(step, group) for step, group in ordered]
         report.skipped = [{"step": self._steps.of(index), "sigma": sigma, "reason": reason} for index, sigma, reason in self._skipped]
         report.maps = whole_pictures([[e.map for e in group if e.map is not None] for _, group in ordered])
         report.curves = [as_record(curve) for curve in self._curves]
         report.notes += _notes(report) + notes_of(report.curves)
         return report
+
+    def so_far(self, since: int) -> RunReport:
+        """Read back what is known of the steps from `since` on, while the run goes on. Waits for the device."""
+        ordered = [(step, group) for step, group in self._by_step() if step >= since]
+        known = replace(self._report, finished=False, steps=[_step(step, group) for step, group in ordered], notes=[])
+        known.maps = whole_pictures([[e.map for e in group if e.map is not None] for _, group in ordered])
+        known.curves = [as_record(curve, since) for curve in self._curves]
+        return known
+
+    def _by_step(self) -> list[tuple[int, list[Evaluation]]]:
+        by_step: dict[int, list[Evaluation]] = {}
+        for evaluation in self._done:
+            by_step.setdefault(self._steps.of(evaluation.index), []).append(evaluation)
+        return sorted(by_step.items())
 
 
 class _Steps:

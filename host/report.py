@@ -9,6 +9,14 @@ from torch import Tensor
 
 
 @dataclass
+class Shown:
+    """Hold what a vision-language model was shown: JPEG files by (step, picture of the batch)."""
+
+    node: str = ""
+    pictures: dict[tuple[int, int], bytes] = field(default_factory=dict)
+
+
+@dataclass
 class NodeReport:
     """Describe one node of the run."""
 
@@ -21,6 +29,8 @@ class NodeReport:
     idle: str
     # Whether it guides inside the attention, where blocks mean something.
     inside: bool = True
+    # Its id in the workflow.
+    node: str = ""
 
 
 @dataclass
@@ -39,6 +49,12 @@ class RunReport:
     curves: list[dict[str, Any]] = field(default_factory=list)
     # Of each vision-language model that watched: the transcript, as it is replayed.
     watched: list[dict[str, Any]] = field(default_factory=list)
+    # Beside each transcript: what was shown, as small JPEG files by step and picture, and the node's id.
+    shown: list[Shown] = field(default_factory=list)
+    # How many steps the solver was to take.
+    total: int = 0
+    # The last preview of the first picture, a JPEG file, where something shows it.
+    picture: bytes = b""
     maps: Tensor | None = None
     # Shape and a few values of the latent that the run made, by which it is known again.
     latent: tuple[tuple[int, ...], tuple[float, ...]] | None = None

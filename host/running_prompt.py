@@ -1,8 +1,16 @@
-"""Ask the server whether the workflow that runs now contains a node that wants something costly to be recorded."""
+"""Ask the server about the workflow that runs now."""
 
 from __future__ import annotations
 
 import sys
+
+from comfy_execution.utils import get_executing_context
+
+
+def executing_node() -> str:
+    """Give the id of the node that is being executed, as the frontend knows it ("5:12": node 12 in the subgraph of node 5); "" outside of a server."""
+    context = get_executing_context()
+    return "" if context is None else str(context.node_id)
 
 
 def contains_node(class_type: str) -> bool:

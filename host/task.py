@@ -26,6 +26,8 @@ class Task:
     negative: Any
     window: Window
     layers: frozenset[int] | None = None
+    # The node's id in the running workflow; "" outside of a server.
+    node: str = ""
 
 
 @dataclass

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..guidance.score.combine import DynamicNegativeGuidance, Reference
 from ..guidance.score.presets import DNG, OWN, chosen
-from ..host.api import describe, io
+from ..host.api import OWN_CACHE, describe, io
 from ..host.guide import guide_score
 from .score_inputs import ALIASES, CATEGORY, model_and_negative, number, preset, reference, window
 
@@ -47,6 +47,7 @@ class AvertDNG(io.ComfyNode):
                 preset(DNG),
             ],
             outputs=[io.Model.Output()],
+            hidden=OWN_CACHE,
         )
 
     @classmethod

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..guidance.attention.mechanism import NegativeAway, NormalizedGuidance
 from ..guidance.attention.presets import NAG, OWN
-from ..host.api import describe, io
+from ..host.api import OWN_CACHE, describe, io
 from ..host.guide import guide, numbers_of
 from .inputs import ALIASES, CATEGORY, model_and_negative, number, preset, when_and_where
 
@@ -32,6 +32,7 @@ class AvertNAG(io.ComfyNode):
                 preset(NAG),
             ],
             outputs=[io.Model.Output()],
+            hidden=OWN_CACHE,
         )
 
     @classmethod
@@ -63,6 +64,7 @@ class AvertNASA(io.ComfyNode):
             description="Negative prompt at cfg 1: subtracts the attention to the negative. The simplest of the three, made for one-step models.",
             inputs=[*model_and_negative(), number("scale", 0.15, 2.0, 0.01, scale), *when_and_where()],
             outputs=[io.Model.Output()],
+            hidden=OWN_CACHE,
         )
 
     @classmethod

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..host.api import describe, io, take, ui
 from ..host.install import last_report
+from ..host.panel import as_panel
 from ..host.report_picture import draw_maps, draw_plot, to_image
 from ..host.report_text import as_json, as_text
 
@@ -46,5 +47,5 @@ class AvertReport(io.ComfyNode):
             # Save Image writes it into the picture, for `replay`, where this node stands before it.
             saved["avert"] = {"watched": report.watched}
         text, plot = as_text(report), to_image([draw_plot(report)])
-        shown = {**ui.PreviewText(text).as_dict(), **ui.PreviewImage(plot, cls=cls).as_dict()}
+        shown = {**ui.PreviewText(text).as_dict(), **ui.PreviewImage(plot, cls=cls).as_dict(), "avert": [as_panel(report)]}
         return io.NodeOutput(latent, plot, to_image(draw_maps(report)), text, as_json(report), ui=shown)

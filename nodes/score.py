@@ -8,7 +8,7 @@ from ..guidance.score.combine import NegativeGuidance, Reference
 from ..guidance.score.perp_neg import PerpendicularGuidance
 from ..guidance.score.presets import OWN, SLD, chosen
 from ..guidance.score.sld import SafeLatentDiffusion
-from ..host.api import describe, io
+from ..host.api import OWN_CACHE, describe, io
 from ..host.guide import guide_score
 from .score_inputs import ALIASES, CATEGORY, model_and_negative, number, preset, reference, window
 
@@ -25,6 +25,7 @@ class AvertNegativeGuidance(io.ComfyNode):
             description="A negative prompt beside the empty one: pushes away from the negative with a strength of its own. One more prediction each time.",
             inputs=[*model_and_negative(), number("negative_scale", 2.0, 100.0, 0.1, scale), reference("empty"), *window()],
             outputs=[io.Model.Output()],
+            hidden=OWN_CACHE,
         )
 
     @classmethod
@@ -65,6 +66,7 @@ class AvertSLD(io.ComfyNode):
                 preset(SLD),
             ],
             outputs=[io.Model.Output()],
+            hidden=OWN_CACHE,
         )
 
     @classmethod
@@ -101,6 +103,7 @@ class AvertPerpNeg(io.ComfyNode):
             description="A negative prompt that cannot take back what the positive prompt asks for. One more prediction each time.",
             inputs=[*model_and_negative(own_too=False), number("negative_scale", 1.0, 100.0, 0.1, scale), *window()],
             outputs=[io.Model.Output()],
+            hidden=OWN_CACHE,
         )
 
     @classmethod

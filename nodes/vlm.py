@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..host.api import NegativeSocket, VLMSocket, describe, io, take
+from ..host.api import OWN_CACHE, NegativeSocket, VLMSocket, describe, io, take
+from ..host.running_prompt import executing_node
 from ..host.transformers_vlm import DEVICES, load_vlm
 from ..host.vlm_folder import known, model_folder
 from ..host.watch.look import shrunk
@@ -40,6 +41,7 @@ class AvertVLMNegative(io.ComfyNode):
             description="A vision-language model looks at the picture while it forms and says what is to be avoided. Goes to `negative` of any Avert node.",
             inputs=[*asking(), *limits(), *watching(), *sparing(), *going_on()],
             outputs=[NegativeSocket.Output(display_name="negative")],
+            hidden=OWN_CACHE,
         )
 
     @classmethod
@@ -76,7 +78,7 @@ class AvertVLMNegative(io.ComfyNode):
         # A word, to see before sampling whether this text encoder fits the model.
         trial = clip.encode_from_tokens_scheduled(clip.tokenize("picture"))
         settings = (max_phrases, max_tokens, temperature, seed, min_change, gate, overlap)
-        return io.NodeOutput(Watched(clip, backend, vae, told, shown, query_steps, mode, *settings, known, label, trial))
+        return io.NodeOutput(Watched(clip, backend, vae, told, shown, query_steps, mode, *settings, known, label, trial, executing_node()))
 
 
 class AvertLoadVLM(io.ComfyNode):

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..guidance.attention.mechanism import Layout, ValueSignFlip
 from ..guidance.attention.presets import OWN, VSF
-from ..host.api import describe, io, take
+from ..host.api import OWN_CACHE, describe, io, take
 from ..host.guide import guide, numbers_of
 from .inputs import ALIASES, CATEGORY, model_and_negative, number, preset, when_and_where
 
@@ -45,6 +45,7 @@ class AvertVSF(io.ComfyNode):
                 preset(VSF),
             ],
             outputs=[io.Model.Output()],
+            hidden=OWN_CACHE,
         )
 
     @classmethod

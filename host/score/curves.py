@@ -6,11 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
-
 from ..task import Task
 from ..watch.source import Watched
 from .avoided import Avoided
+from .tracker import Tracker
 
 # Below it a step is taken to add no noise: 1 is an ancestral sampler's, 0 a deterministic one's.
 NOISY = 0.25
@@ -24,24 +23,25 @@ NO_STEPS = "{name}: this sampler does not say when a step begins, so that nothin
 
 @dataclass(frozen=True)
 class Curve:
-    """Hold the steps of one negative of one node: step, noise level, numbers [B] on the device."""
+    """Hold one negative of one node, and what remembers its steps while the run goes on."""
 
     task: Task
     negative: Avoided | None
-    steps: list[tuple[int, float, dict[str, Tensor]]]
-    evaluations: int
+    tracker: Tracker
 
 
-def as_record(curve: Curve) -> dict[str, Any]:
-    """Read a curve back from the device: a list per step, with a number for each picture of the batch."""
+def as_record(curve: Curve, since: int = 0) -> dict[str, Any]:
+    """Read a curve back from the device, from a step on: a list per step, with a number for each picture of the batch."""
     steps = [
         {"step": step, "sigma": sigma} | {name: value.float().cpu().tolist() for name, value in numbers.items()}
-        for step, sigma, numbers in curve.steps
+        for step, sigma, numbers in curve.tracker.steps
+        if step >= since
     ]
     return {
         "mechanism": curve.task.mechanism.name,
         "negative": curve.negative.text if curve.negative else "",
-        "evaluations": curve.evaluations,
+        "node": curve.task.node,
+        "evaluations": curve.tracker.evaluations,
         "watched": isinstance(curve.task.negative, Watched),
         "steps": steps,
     }

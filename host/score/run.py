@@ -101,12 +101,8 @@ class ScoreRun:
                     one.tracker.commit(step, x, self._weight)
             return None if callback is None else callback(step, denoised, x, *rest)
 
-        try:
-            return executor(guider, sigmas, extra_args, heard, *args, **kwargs)
-        finally:
-            self._recorder.keep_curves(
-                [Curve(one.task, one.negative, one.tracker.steps, one.tracker.evaluations) for one in self._guided if one.tracker]
-            )
+        self._recorder.keep_curves([Curve(one.task, one.negative, one.tracker) for one in self._guided if one.tracker])
+        return executor(guider, sigmas, extra_args, heard, *args, **kwargs)
 
     def guide(self, args: Mapping[str, Any]) -> Tensor:
         """Guide one evaluation (a function of the host's sampler_post_cfg_function)."""

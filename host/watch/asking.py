@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from ...vlm.answer import read_answer
 from ...vlm.memory import Avoided
 from ...vlm.schedule import query_steps
 from ...vlm.transcript import Entry, Transcript
+from ..thumbnail import thumbnail
 from .ask import Answers, Questions
 from .look import Eye
 from .residence import Residence
@@ -28,6 +29,8 @@ NEVER = (
 REFUSED = "The vision-language model refused {count} of {all} questions or gave no list; what it said is in the report."
 LATE = "The run ended before the vision-language model's last answer came."
 GIVEN_UP = "It was not asked any more after that."
+ASKING = "step {step}: asking the vision-language model"
+ANSWERED = "step {step}: {how} after {seconds:.1f} s"
 FAILED = "The vision-language model failed at step {step}, and the last negative went on: {why}"
 
 
@@ -37,6 +40,8 @@ class Words(Protocol):
     avoided: Avoided
     entries: list[Entry]
     notes: list[str]
+    # What was looked at: JPEG files by (step, picture).
+    shown: dict[tuple[int, int], bytes]
 
     def begin(self, sigmas: Sequence[float], pictures: int) -> None:
         """Begin a run. Raises ValueError when it cannot be."""
@@ -56,6 +61,7 @@ class Replayed:
         self.avoided = Avoided("replace", 0, 1)
         self.entries: list[Entry] = []
         self.notes: list[str] = []
+        self.shown: dict[tuple[int, int], bytes] = {}
 
     def begin(self, sigmas: Sequence[float], pictures: int) -> None:
         known = self._transcript
@@ -78,8 +84,10 @@ class Replayed:
 class Asked:
     """Show predictions to a vision-language model at the steps that are due, and take its answers in."""
 
-    def __init__(self, guider: Any, source: Watched, windows: Sequence[SigmaRange], residence: Residence) -> None:
-        self._source, self._windows, self._residence = source, windows, residence
+    def __init__(
+        self, guider: Any, source: Watched, windows: Sequence[SigmaRange], residence: Residence, say: Callable[[str], None]
+    ) -> None:
+        self._source, self._windows, self._residence, self._say = source, windows, residence, say
         self._eye = Eye(source.vae, guider.model_patcher)
         self._questions = Questions(source)
         self._sigmas: list[float] = []
@@ -88,6 +96,7 @@ class Asked:
         self.avoided = Avoided(source.mode, 0, source.most)
         self.entries: list[Entry] = []
         self.notes: list[str] = []
+        self.shown: dict[tuple[int, int], bytes] = {}
 
     def begin(self, sigmas: Sequence[float], pictures: int) -> None:
         steps = len(sigmas) - 1
@@ -130,10 +139,17 @@ class Asked:
             return
         for picture in asked:
             self._seen[picture] = predicted[picture]
+        self._say(ASKING.format(step=step + 1))
         with self._residence:
-            found = self._questions.put(step, asked, partial(self._eye.see, predicted[asked]))
+            found = self._questions.put(step, asked, partial(self._look, step, asked, predicted[asked]))
         if found is not None:
             self._hear(found, step)
+
+    def _look(self, step: int, asked: Sequence[int], predicted: Tensor) -> list[Tensor]:
+        """Turn predictions into pictures, and keep small ones of them."""
+        seen = self._eye.see(predicted)
+        self.shown |= {(step, picture): thumbnail(one) for picture, one in zip(asked, seen, strict=True)}
+        return seen
 
     def _changed(self, picture: int, predicted: Tensor) -> bool:
         """Tell whether a picture differs enough from what was last looked at."""
@@ -145,6 +161,8 @@ class Asked:
 
     def _hear(self, found: Answers, step: int) -> None:
         """Take answers in; they act from the next evaluation on."""
+        # Not what it said: frontends show this line as HTML.
+        self._say(ANSWERED.format(step=found.step + 1, seconds=found.seconds, how="failed" if found.answers is None else "answered"))
         if found.answers is None:
             self.notes.append(FAILED.format(step=found.step + 1, why=found.failure[:300]))
             for picture in found.pictures:

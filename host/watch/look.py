@@ -34,12 +34,7 @@ class Eye:
 
     def _preview_decoder(self, patcher: Any) -> Any:
         latent_format = self._model.latent_format
-        chosen = latent_preview.get_previewer(patcher.load_device, latent_format)
-        if chosen is None and latent_format.latent_rgb_factors is not None:
-            # Formats that pack their latents need a third argument, which old hosts do not know.
-            reshape = getattr(latent_format, "latent_rgb_factors_reshape", None)
-            options = (latent_format.latent_rgb_factors_bias, *(() if reshape is None else (reshape,)))
-            chosen = latent_preview.Latent2RGBPreviewer(latent_format.latent_rgb_factors, *options)
+        chosen = latent_preview.get_previewer(patcher.load_device, latent_format) or linear_preview(latent_format)
         if chosen is None:
             raise ValueError(NO_PREVIEW.format(model=type(self._model).__name__))
         return chosen
@@ -69,6 +64,16 @@ class Eye:
         if longest < PREVIEW_SIDE:
             channels = interpolate(channels, scale_factor=PREVIEW_SIDE / longest, mode="bilinear", antialias=True)
         return channels[0].movedim(0, -1).clamp(0, 1)
+
+
+def linear_preview(latent_format: Any) -> Any:
+    """Give the host's fastest preview decoder, a matrix from latent to colour; None for formats that have none."""
+    if latent_format.latent_rgb_factors is None:
+        return None
+    # Formats that pack their latents need a third argument, which old hosts do not know.
+    reshape = getattr(latent_format, "latent_rgb_factors_reshape", None)
+    options = (latent_format.latent_rgb_factors_bias, *(() if reshape is None else (reshape,)))
+    return latent_preview.Latent2RGBPreviewer(latent_format.latent_rgb_factors, *options)
 
 
 def shrunk(pictures: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ...guidance.schedule import SigmaRange
 from ...vlm.transcript import Transcript, joined
+from ..report import Shown
 from ..steps import StepStart
 from .ask import attempt
 from .asking import Asked, Replayed, Words
@@ -37,13 +38,13 @@ class InForce:
 class Watch:
     """Watch a run for one source. Born with the run, and gone with it; every mechanism that has this source asks it what to avoid."""
 
-    def __init__(self, guider: Any, source: Watched, windows: Sequence[SigmaRange], number: int = 0) -> None:
+    def __init__(self, guider: Any, source: Watched, windows: Sequence[SigmaRange], say: Callable[[str], None], number: int = 0) -> None:
         self._guider = guider
         self._source = source
         self._key = f"avert_watch_{number}"
         self._residence = Residence(guider)
         replayed = source.replay is not None
-        self._words: Words = Replayed(source.replay) if source.replay is not None else Asked(guider, source, windows, self._residence)
+        self._words: Words = Replayed(source.replay) if source.replay is not None else Asked(guider, source, windows, self._residence, say)
         self._start: StepStart[Tensor] | None = None if replayed else StepStart()
         self._sigmas: list[float] = [0.0]
         self._weight: Tensor | None = None
@@ -94,6 +95,11 @@ class Watch:
         """Give what was asked and answered so far."""
         ends = (self._sigmas[0], self._sigmas[-1])
         return Transcript(len(self._sigmas) - 1, len(self._words.avoided.phrases), tuple(self._words.entries), self._source.label, ends)
+
+    @property
+    def shown(self) -> Shown:
+        """Give what was looked at so far."""
+        return Shown(self._source.node, dict(self._words.shown))
 
     def told(self) -> tuple[str, ...]:
         """Give what each picture is to avoid now, "" for nothing. Words that could not be encoded do not act."""

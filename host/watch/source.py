@@ -42,6 +42,8 @@ class Watched:
     label: str = ""
     # A word's CONDITIONING, by which a text encoder of another model is found out before anything is sampled.
     trial: Any = None
+    # The node's id in the running workflow.
+    node: str = ""
 
     def __iter__(self) -> NoReturn:
         """Refuse to be read as the host's CONDITIONING, which is a list."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from ...guidance.schedule import SigmaRange
+from ..channel import Channel
 from ..record import Recorder
 from ..task import Task
 from .run import Watch
 from .source import Watched
 
 
-def start_watches(guider: Any, tasks: Sequence[Task], recorder: Recorder, stack: ExitStack) -> dict[Watched, Watch]:
+def start_watches(
+    guider: Any, tasks: Sequence[Task], recorder: Recorder, channel: Channel | None, stack: ExitStack
+) -> dict[Watched, Watch]:
     """Give each source that acts in this run its watch; one that several nodes use is asked once for all of them."""
     sampling: Callable[[float], float] = guider.model_patcher.get_model_object("model_sampling").percent_to_sigma
     windows: dict[Watched, list[SigmaRange]] = {}
@@ -21,7 +25,8 @@ def start_watches(guider: Any, tasks: Sequence[Task], recorder: Recorder, stack:
         acts = not task.mechanism.neutral and task.window.start_percent != task.window.end_percent
         if isinstance(task.negative, Watched) and acts:
             windows.setdefault(task.negative, []).append(task.window.sigmas(sampling))
-    watches = {source: Watch(guider, source, active, number) for number, (source, active) in enumerate(windows.items())}
+    said = {source: partial(channel.say, node=source.node) if channel is not None and source.node else _silent for source in windows}
+    watches = {source: Watch(guider, source, active, said[source], number) for number, (source, active) in enumerate(windows.items())}
     # What they saw is kept even of a run that broke off; it is read after they have ended.
     stack.callback(_keep, recorder, tuple(watches.values()))
     for watch in watches.values():
@@ -29,6 +34,10 @@ def start_watches(guider: Any, tasks: Sequence[Task], recorder: Recorder, stack:
     return watches
 
 
+def _silent(text: str) -> None:
+    """Say nothing, where nobody listens."""
+
+
 def _keep(recorder: Recorder, watches: Sequence[Watch]) -> None:
     for watch in watches:
-        recorder.keep_watch(watch.transcript, watch.notes)
+        recorder.keep_watch(watch.transcript, watch.notes, watch.shown)

@@ -58,6 +58,13 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
     return _SkippedModule.from_parent(parent, path=module_path)
 
 
+def pytest_runtest_logfinish() -> None:
+    """Let the host forget models that a failed test's traceback keeps alive: it would collect all garbage at every load of all tests to come."""
+    management = sys.modules.get("comfy.model_management")
+    if management is not None:
+        management.current_loaded_models[:] = [model for model in management.current_loaded_models if not model.is_dead()]
+
+
 @pytest.fixture(scope="session")
 def host_version() -> str:
     """Give the version of the host, e.g. "0.33.0"."""

@@ -51,6 +51,8 @@ OF_A_RUN = {
     "Plan",
     "Call",
     "Recorder",
+    "Live",
+    "Watch",
     "Evaluation",
     "ReadyTask",
     "ReadyPrompt",
