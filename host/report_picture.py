@@ -8,18 +8,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
+from .drawing import GRID, INK, PAPER, font, heat
 from .report import RunReport
+from .report_film import FRAME_HEIGHT, draw_film, frames
 from .report_text import summary
 
 WIDTH, HEIGHT, MARGIN = 640, 200, 46
 COLUMNS, LINE = 98, 17
-INK, PAPER, GRID = (60, 60, 66), (250, 250, 250), (224, 224, 228)
 LINES = [(31, 119, 180), (214, 96, 20), (44, 140, 60), (170, 50, 130), (120, 90, 60), (20, 150, 160)]
-# Dark blue to yellow, even in brightness, readable without colour.
-COLOURS = np.array([[13, 8, 60], [74, 20, 110], [140, 42, 105], [205, 74, 70], [245, 135, 40], [252, 215, 90]], dtype=np.float32)
 MAP_SIDE = 384
 CAPTION = 22
 # Steps and values of a line.
@@ -32,15 +31,18 @@ def to_image(pictures: list[Image.Image]) -> Tensor:
 
 
 def draw_plot(report: RunReport) -> Image.Image:
-    """Draw what the run was, and the share of attention and the size of the change over its steps, a line for each picture of the batch."""
+    """Draw what the run was, its curves over the steps, a line for each picture of the batch, and what a vision-language model saw and said."""
     lines = [part for line in summary(report) for part in textwrap.wrap(line, COLUMNS, subsequent_indent="    ", drop_whitespace=False)]
     charts = _charts(report)
     top = 16 + LINE * len(lines)
-    picture = Image.new("RGB", (WIDTH, top + HEIGHT * len(charts)), PAPER)
+    film = frames(report)
+    bottom = top + HEIGHT * len(charts)
+    picture = Image.new("RGB", (WIDTH, bottom + FRAME_HEIGHT * len(film)), PAPER)
     draw = ImageDraw.Draw(picture)
-    draw.multiline_text((12, 10), "\n".join(lines), fill=INK, font=_font(), spacing=LINE - 12)
+    draw.multiline_text((12, 10), "\n".join(lines), fill=INK, font=font(), spacing=LINE - 12)
     for row, (title, series) in enumerate(charts):
         _chart(draw, top + row * HEIGHT, title, series)
+    draw_film(picture, bottom, film)
     return picture
 
 
@@ -66,19 +68,19 @@ def _series(steps: list[dict[str, Any]], name: str, factor: float) -> list[Serie
 
 def _chart(draw: ImageDraw.ImageDraw, top: int, title: str, series: list[Series]) -> None:
     left, right, upper, lower = MARGIN, WIDTH - 16, top + 30, top + HEIGHT - 26
-    draw.text((left, top + 8), title, fill=INK, font=_font())
+    draw.text((left, top + 8), title, fill=INK, font=font())
     highest = max((value for line in series for _, value in line), default=0.0) or 1.0
     for part in range(5):
         y = lower - (lower - upper) * part / 4
         draw.line([(left, y), (right, y)], fill=GRID)
-        draw.text((4, y - 6), f"{highest * part / 4:.3g}", fill=INK, font=_font())
+        draw.text((4, y - 6), f"{highest * part / 4:.3g}", fill=INK, font=font())
     steps = sorted({step for line in series for step, _ in line})
     if not steps:
-        draw.text((left + 8, upper + 8), "no step was guided", fill=INK, font=_font())
+        draw.text((left + 8, upper + 8), "no step was guided", fill=INK, font=font())
         return
     span = max(steps[-1] - steps[0], 1)
     for step in steps[:: max(1, len(steps) // 12)]:
-        draw.text((min(left + (right - left) * (step - steps[0]) / span, right - 12), lower + 6), str(step), fill=INK, font=_font())
+        draw.text((min(left + (right - left) * (step - steps[0]) / span, right - 12), lower + 6), str(step), fill=INK, font=font())
     for number, line in enumerate(series):
         points = [(left + (right - left) * (step - steps[0]) / span, lower - (lower - upper) * max(v, 0.0) / highest) for step, v in line]
         colour = LINES[number % len(LINES)]
@@ -108,25 +110,17 @@ def draw_maps(report: RunReport) -> list[Image.Image]:
 
 
 def _map(values: Tensor, caption: str) -> Image.Image:
-    position = values.clamp(0, 1).numpy() * (len(COLOURS) - 1)
-    low = np.floor(position).astype(int).clip(0, len(COLOURS) - 2)
-    part = (position - low)[..., None]
-    pixels = COLOURS[low] * (1 - part) + COLOURS[low + 1] * part
     height, width = values.shape
     zoom = MAP_SIDE / max(height, width)
     size = (max(1, round(width * zoom)), max(1, round(height * zoom)))
-    heat = Image.fromarray(pixels.round().astype(np.uint8)).resize(size, Image.Resampling.NEAREST)
+    coloured = heat(values.numpy()).resize(size, Image.Resampling.NEAREST)
     picture = Image.new("RGB", (max(size[0], 190), size[1] + CAPTION), PAPER)
-    picture.paste(heat, (0, 0))
-    ImageDraw.Draw(picture).text((4, size[1] + 5), caption, fill=INK, font=_font())
+    picture.paste(coloured, (0, 0))
+    ImageDraw.Draw(picture).text((4, size[1] + 5), caption, fill=INK, font=font())
     return picture
 
 
 def _message(text: str) -> Image.Image:
     picture = Image.new("RGB", (MAP_SIDE, 64), PAPER)
-    ImageDraw.Draw(picture).multiline_text((8, 12), text, fill=INK, font=_font())
+    ImageDraw.Draw(picture).multiline_text((8, 12), text, fill=INK, font=font())
     return picture
-
-
-def _font() -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    return ImageFont.load_default(size=12)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..host.api import ComfyExtension, io
+from .compare import AvertCompare
 from .demo import AvertDemoModel
 from .dng import AvertDNG
 from .nag import AvertNAG, AvertNASA
@@ -28,6 +29,7 @@ class AvertExtension(ComfyExtension):
             AvertLoadVLM,
             AvertAmplify,
             AvertReport,
+            AvertCompare,
             AvertDemoModel,
         ]
 

@@ -20,7 +20,7 @@ from tiny_clip import tiny_clip
 IDS = {
     "AvertVSF", "AvertNAG", "AvertNASA", "AvertNegativeGuidance", "AvertDNG", "AvertSLD", "AvertPerpNeg", "AvertNegativePrompt", "AvertVLMNegative", "AvertLoadVLM",
     "AvertAmplify",
-    "AvertReport", "AvertDemoModel",
+    "AvertReport", "AvertCompare", "AvertDemoModel",
 }  # fmt: skip
 
 

@@ -46,6 +46,7 @@ CONTRACT: dict[str, dict[str, Any]] = {
     },
     "AvertLoadVLM": {"model_name": None, "device": "default"},
     "AvertAmplify": {"conditioning": None, "empty": None, "amount": 8.0},
+    "AvertCompare": {"image_1": None, "image_2": None, "image_3": None, "image_4": None, "captions": "without\nwith", "difference": True},
     "AvertReport": {"model": None, "latent": None},
     "AvertDemoModel": {"variant": "few_step"},
 }  # fmt: skip
@@ -61,11 +62,13 @@ OUTPUTS = {
     "AvertVLMNegative": ["AVERT_NEGATIVE"],
     "AvertLoadVLM": ["AVERT_VLM"],
     "AvertAmplify": ["CONDITIONING,AVERT_NEGATIVE"],
+    "AvertCompare": ["IMAGE"],
     "AvertReport": ["LATENT", "IMAGE", "IMAGE", "STRING", "STRING"],
     "AvertDemoModel": ["MODEL", "CLIP", "VAE"],
 }
 OPTIONAL = {"negative", "start_percent", "end_percent", "blocks", "layout", "reference", "preset"}
 OPTIONAL |= {"vlm", "vae", "examples", "example_answers", "min_change", "gate", "overlap", "replay", "device"}
+OPTIONAL |= {"image_3", "image_4", "captions", "difference"}
 
 
 @pytest.fixture(scope="module")
