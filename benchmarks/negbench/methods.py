@@ -138,6 +138,19 @@ def sld(model: Any, texts: Texts, scale: float) -> Sampling:
 def perp_neg(model: Any, texts: Texts, scale: float) -> Sampling:
     return beside_empty(AvertPerpNeg.execute(model, scale, texts.padded_negative).args[0], texts, CFG)
 
+def core_nag(model: Any, texts: Texts, scale: float) -> Sampling:
+    """The host's own NAG node with its own defaults: it takes the sampler's negative, and switches the host's saving at cfg 1 off."""
+    from comfy_extras.nodes_nag import NAGuidance
+
+    return Sampling(NAGuidance.execute(model, scale, 0.5, 1.5).args[0], texts.positive, texts.padded_negative, 1.0)
+
+
+def core_perp_neg(model: Any, texts: Texts, scale: float) -> Sampling:
+    """The host's own Perp-Neg."""
+    from comfy_extras.nodes_perpneg import PerpNeg
+
+    return Sampling(PerpNeg.execute(model, texts.empty, scale).args[0], texts.positive, texts.padded_negative, CFG)
+
 
 PLAIN_ANCESTRAL = "guided, ancestral"
 METHODS = (
@@ -149,6 +162,7 @@ METHODS = (
     Method("NASA", "NASA", nasa, (0.15, 0.3, 0.45, 0.6, 0.8), 0.15),
     Method("whole-embedding flip", "flip", flip, (0.5, 1.0, 2.0), 1.0),
     Method("NegPip-like", "NegPip", negpip, (0.5, 1.0, 1.5, 2.0), 1.0),
+    Method("ComfyUI's NAG", "ComfyUI's NAG", core_nag, (5.0, 11.0), 5.0),
     Method("CFG, few steps", "CFG, few steps", cfg_negative, (1.5, 2.0, 3.0), 2.0),
     Method("guided, CFG without negative", "guided, none", cfg_empty, (2.0, 3.0, 5.0), 3.0, "guided"),
     Method("guided, CFG", "guided, CFG", cfg_negative, (2.0, 3.0, 5.0), 3.0, "guided", "guided, CFG without negative"),
@@ -157,6 +171,7 @@ METHODS = (
     Method("DNG", "DNG", dng, (0.5, 1.0, 2.0, 5.0, 10.0), 5.0, "guided", PLAIN_ANCESTRAL, ANCESTRAL),
     Method("SLD", "SLD", sld, (20.0, 100.0, 1000.0), 1000.0, "guided", PLAIN_ANCESTRAL, ANCESTRAL),
     Method("Perp-Neg", "Perp-Neg", perp_neg, (0.5, 1.0, 2.0), 1.0, "guided", PLAIN_ANCESTRAL, ANCESTRAL),
+    Method("ComfyUI's Perp-Neg", "ComfyUI's Perp-Neg", core_perp_neg, (0.5, 1.0, 2.0), 1.0, "guided", PLAIN_ANCESTRAL, ANCESTRAL),
 )
 
 
