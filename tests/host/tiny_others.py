@@ -13,15 +13,6 @@ from tiny import FACTORIES
 from tiny_models import _mmdit, _patcher, _unet
 
 
-def hidream() -> Any:
-    config = {
-        "image_model": "hidream", "patch_size": 2, "in_channels": 16, "out_channels": 16, "num_layers": 1, "num_single_layers": 1,
-        "attention_head_dim": 32, "num_attention_heads": 2, "caption_channels": [64, 64], "text_emb_dim": 64, "num_routed_experts": 2,
-        "num_activated_experts": 1, "axes_dims_rope": [16, 8, 8], "max_resolution": [32, 32], "llama_layers": [0, 1],
-    }  # fmt: skip
-    return _patcher(comfy.supported_models.HiDream, config, 0)
-
-
 def sd3_with_registers() -> Any:
     return _patcher(comfy.supported_models.SD3, {**_mmdit(1, [], 2, 4096), "register_length": 4}, 0)
 
@@ -38,7 +29,6 @@ def video_unet() -> Any:
 
 # The builder, and what the host calls the model's class.
 OTHERS = {
-    "HiDream": hidream,
     "SD3": sd3_with_registers,
     "SVD_img2vid": video_unet,
 }
