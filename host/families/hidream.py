@@ -46,14 +46,17 @@ class HiDream(Family):
         layers = conditions[LAYERS]
         halves = torch.nn.functional.pad(layers, (0, 0, 0, 0, 0, layers.shape[1] % 2)).unflatten(1, (2, -1))
         tokens = halves.transpose(2, 3).flatten(3).flatten(1, 2)
-        return torch.cat([torch.nn.functional.pad(text, (0, tokens.shape[2] - text.shape[2])), tokens], dim=1)
+        width = max(text.shape[2], tokens.shape[2])
+        return torch.cat([torch.nn.functional.pad(part, (0, width - part.shape[2])) for part in (text, tokens)], dim=1)
 
     def feed(self, inputs: Inputs, plan: Laid) -> Inputs:
         _, count, _, width = inputs.conditions[LAYERS].shape
-        pieces = inputs.text.split(prompt_lengths(plan)[1:], dim=1)
-        text = torch.cat([piece[:, :rows, :width] for piece, rows in zip(pieces, plan.given, strict=True)], dim=1)
-        halves = [piece[:, rows:].unflatten(1, (2, -1)).unflatten(3, (-1, width)) for piece, rows in zip(pieces, plan.given, strict=True)]
-        layers = torch.cat([half.transpose(2, 3).flatten(1, 2)[:, :count] for half in halves], dim=2)
+        pieces = list(zip(inputs.text.split(prompt_lengths(plan)[1:], dim=1), plan.given, strict=True))
+        # All files have texts of the same width.
+        text = torch.cat([piece[:, :rows, : self.text_width() or width] for piece, rows in pieces], dim=1)
+        packed = [piece[:, rows:, : (count + 1) // 2 * width] for piece, rows in pieces]
+        halves = [tokens.unflatten(1, (2, -1)).unflatten(3, (-1, width)).transpose(2, 3) for tokens in packed]
+        layers = torch.cat([half.flatten(1, 2)[:, :count] for half in halves], dim=2)
         return Inputs(text, {**inputs.conditions, LAYERS: layers}, inputs.options)
 
     def places(self, length: int, plan: Laid) -> list[tuple[int, int]]:
