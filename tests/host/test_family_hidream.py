@@ -10,7 +10,6 @@ from avert.guidance.attention.mechanism import Mechanism, NegativeAway, Normaliz
 from avert.host.encode import encode_negative
 from avert.host.families import FAMILIES
 from avert.host.guide import guide
-from avert.host.install import last_report
 from avert.host.negative import Negative, Prompt
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
@@ -216,7 +215,6 @@ def test_words_reach_the_model_as_both_encoders_read_them() -> None:
     found, plain = (sample(one, sides, sides, 1.0, steps=1, latent=SPEC.latent(1)) for one in (patched, model))
     assert seen == [(positive.shape[1] + rows, options["conditioning_llama3"].shape[2] + llama)]
     assert (found - plain).norm() > 1e-3 * plain.norm()
-    assert last_report(patched).prompts
 
 
 @pytest.mark.parametrize(("key", "name"), [("t5xxl", "t5xxl"), ("llama", "llama")])
