@@ -63,19 +63,16 @@ def reference_tokens(conditions: dict[str, Any]) -> int:
     return 0 if picture is None else 4 * -(-picture.shape[-1] // 2)
 
 
+COMMON: dict[str, Any] = {
+    "family": "HiDream-I1", "prompt": prompt, "latent": lambda batch: torch.zeros(batch, 16, 8, 12), "image_tokens": lambda x: 4 * 6, "calls": 4,
+    "order": order, "positive_tokens": tokens_of, "negative_tokens": tokens_of, "beside": beside, "reference_tokens": reference_tokens,
+}  # fmt: skip
 SPECS = [
+    Spec(name="hidream", build=lambda: _patcher(comfy.supported_models.HiDream, dict(CONFIG), 0), **COMMON),
+    # Without a choice of experts, which rounding may change for a token.
     Spec(
-        name="hidream",
-        family="HiDream-I1",
-        build=lambda: _patcher(comfy.supported_models.HiDream, dict(CONFIG), 0),
-        prompt=prompt,
-        latent=lambda batch: torch.zeros(batch, 16, 8, 12),
-        image_tokens=lambda x: 4 * 6,
-        calls=4,
-        order=order,
-        positive_tokens=tokens_of,
-        negative_tokens=tokens_of,
-        beside=beside,
-        reference_tokens=reference_tokens,
-    )
+        name="hidream_dense",
+        build=lambda: _patcher(comfy.supported_models.HiDream, {**CONFIG, "num_routed_experts": 0}, 0),
+        **COMMON,
+    ),
 ]
