@@ -18,6 +18,9 @@ POSITIVE_LISTS = ("positive",)
 # What a conditioning may bring along that has no meaning for a negative inside the attention.
 LEFT_OUT = ("hooks", "control", "control_apply_to_uncond", "gligen", "default", "uuid", "model_conds", "cross_attn", *PLACES)
 
+# Of these Anima makes its text, and HiDream a part of it; without them other embeddings of that width would be taken for theirs.
+BESIDE = {"list of T5 tokens": "t5xxl_ids", "second text, Llama's,": "conditioning_llama3"}
+
 
 def positives(guider: Any) -> list[dict[str, Any]]:
     """List the guider's positive conditionings, as the run has them now."""
@@ -54,10 +57,10 @@ def check_fits(prompt: Prompt, positive: list[dict[str, Any]]) -> None:
         )
         if mine != theirs:
             raise ValueError(other_encoder("pooled vector", mine, theirs))
-        # Of these Anima makes its text; without them it would take any embeddings of that width as if it had made them.
-        mine, theirs = (None if entry.get("t5xxl_ids") is None else 1 for entry in (prompt.options, cond))
-        if mine != theirs:
-            raise ValueError(other_encoder("list of T5 tokens", mine, theirs))
+        for what, name in BESIDE.items():
+            mine, theirs = (None if entry.get(name) is None else 1 for entry in (prompt.options, cond))
+            if mine != theirs:
+                raise ValueError(other_encoder(what, mine, theirs))
 
 
 def other_encoder(what: str, mine: int | None, theirs: int | None) -> str:

@@ -8,7 +8,7 @@ is what the words are understood in, as those of a positive prompt are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -55,23 +55,41 @@ def encode_line(clip: Any, text: str) -> list[Prompt]:
     # Only when a node asks for it, and once.
     written = cache(partial(clip.encode_from_tokens_scheduled, line.written))
     for embedding, options in clip.encode_from_tokens_scheduled(bare):
+        _check_whole(clip, options)
         # A word of weight 0 is as if it had not been written, and so is a negative without any other.
         rows = [row for row in place(line.kept, line.tokens, embedding.shape[1], line.main) if row.weight != 0]
         if not any(row.word for row in rows):
             continue
-        # Anima's model makes its text of T5's ids, one token of each.
-        weighed = [row for row in line.kept["t5xxl"].rows if row.weight != 0] if "t5xxl_ids" in options else rows
         prompts.append(
             Prompt(
                 embedding=embedding[:, [row.index for row in rows]],
                 options=fit(options, rows, embedding.shape[1], line.kept, line.tokens),
-                weights=_weights(weighed),
+                weights=_weights(_weighed(rows, options, line.kept)),
                 text=text,
                 tokens={KNOWN[key].name: len(line.kept[key].rows) for key in line.kept if key == line.main or is_loaded(clip, key)},
                 written=written,
             )
         )
     return prompts
+
+
+def _weighed(rows: list[Row], options: Mapping[str, Any], kept: Mapping[str, Kept]) -> list[Row]:
+    """List what the model makes tokens of: Anima of T5's ids, HiDream of T5's rows and twice of Llama's."""
+    if "t5xxl_ids" in options:
+        return [row for row in kept["t5xxl"].rows if row.weight != 0]
+    if "conditioning_llama3" in options:
+        return rows + 2 * [row for row in kept["llama"].rows if row.weight != 0]
+    return rows
+
+
+def _check_whole(clip: Any, options: Mapping[str, Any]) -> None:
+    """Refuse HiDream's encoders without the two that give rows: the host puts zeros in their place, which are no words."""
+    missing = [KNOWN[key].name for key in ("t5xxl", "llama") if not is_loaded(clip, key)]
+    if "conditioning_llama3" in options and missing:
+        raise ValueError(
+            f"HiDream's prompt is read by T5 and Llama, and this CLIP was loaded without {' and '.join(missing)}, so a part of the negative would be "
+            "missing; load all of its text encoders (Quadruple CLIP Loader)."
+        )
 
 
 def check_known(clip: Any) -> None:

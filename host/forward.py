@@ -14,7 +14,7 @@ from ..guidance.attention.strands import Attend, Effect, Strand
 from ..guidance.attention.streams import Lengths, cross_attention, joint_attention
 from .backend import attend_through, attend_with
 from .families import changed_text, restarted
-from .layout import Rows, dropped, from_heads, mask_rows, to_heads, with_copies, without
+from .layout import Rows, dropped, from_heads, mask_rows, to_heads, with_copies, with_nothing, without
 from .order import Order
 from .plan import Group, Plan
 
@@ -148,27 +148,24 @@ class Call:
         mask = mask_rows(self.mask, rows, plan.rows)
         if mask is None or mask.shape[-1] != keys:
             return with_copies(mask, plan.added - plan.negative)
-        start, _ = plan.family.spans(keys, plan) if plan.family.joint else (0, 0)
-        return without(mask, start, plan.negative, keys)
+        ours = Order.of(plan, keys).first(plan.negative) if plan.family.joint else [(0, plan.negative)]
+        return without(mask, ours, keys)
 
     def plain(self, q: Tensor, k: Tensor, v: Tensor, rows: Rows) -> Tensor:
         """Compute rows as they would be without us: the host's own function, on the host's own tokens."""
         plan = self.forward.plan
         heads_first = self.options.get("skip_reshape", False)
         dim = 2 if heads_first else 1
-        start, _ = plan.family.spans(k.shape[dim], plan) if plan.family.joint else (0, 0)
-        queries = dropped(q[rows], start, plan.added, dim) if plan.family.joint else q[rows]
-        keys, values = (dropped(x[rows], start, plan.added, dim) for x in (k, v))
+        joint = plan.family.joint
+        ours = Order.of(plan, k.shape[dim]).first(plan.added) if joint else [(0, plan.added)]
+        queries = dropped(q[rows], ours, dim) if joint else q[rows]
+        keys, values = (dropped(x[rows], ours, dim) for x in (k, v))
         mask = mask_rows(self.mask, rows, plan.rows)
         if mask is not None and mask.shape[-1] == k.shape[dim]:
-            mask = without(mask, start, plan.added, k.shape[dim])
+            mask = without(mask, ours, k.shape[dim])
         out = self.inner(queries, keys, values, self.heads, mask=mask, **self.options)
-        if not plan.family.joint:
-            return out
         # These rows have nothing of ours; what stands in its place goes nowhere.
-        dim = 2 if self.options.get("skip_output_reshape", False) else 1
-        nothing = out.new_zeros(*out.shape[:dim], plan.added, *out.shape[dim + 1 :])
-        return torch.cat([out.narrow(dim, 0, start), nothing, out.narrow(dim, start, out.shape[dim] - start)], dim=dim)
+        return with_nothing(out, ours, 2 if self.options.get("skip_output_reshape", False) else 1) if joint else out
 
     def text_apart(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attend among text tokens: each negative to itself, the positive prompt to itself (its unflipped copies with it where it is guided)."""
@@ -191,7 +188,7 @@ class Call:
         q, k, v = (x[rows][:, :, span] if heads_first else x[rows][:, span] for x in (q, k, v))
         mask = mask_rows(mask, rows, self.forward.plan.rows)
         if mask is not None:
-            mask = without(mask, 0, span.start, self.forward.plan.text)
+            mask = without(mask, [(0, span.start)], self.forward.plan.text)
         found = self.inner(q, k, v, self.heads, mask=mask, **self.options)
         if heads_first and not self.options.get("skip_output_reshape", False):
             found = found.unflatten(-1, (self.heads, -1)).transpose(1, 2)

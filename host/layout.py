@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 Rows = slice | list[int]
+# Beginnings and ends.
+Spans = Sequence[tuple[int, int]]
 
 
 def to_heads(x: Tensor, width: int, skip_reshape: bool) -> Tensor:
@@ -24,17 +26,26 @@ def from_heads(x: Tensor, skip_output_reshape: bool) -> Tensor:
     return x.transpose(1, 2) if skip_output_reshape else x.flatten(2)
 
 
-def dropped(x: Tensor, start: int, count: int, dim: int) -> Tensor:
-    """Drop `count` tokens from `start` on."""
-    if start == 0:
-        return x.narrow(dim, count, x.shape[dim] - count)
-    return torch.cat([x.narrow(dim, 0, start), x.narrow(dim, start + count, x.shape[dim] - start - count)], dim)
+def dropped(x: Tensor, spans: Spans, dim: int) -> Tensor:
+    """Drop spans of tokens, which are given in their order."""
+    starts, ends = [0, *(end for _, end in spans)], [*(start for start, _ in spans), x.shape[dim]]
+    kept = [x.narrow(dim, start, end - start) for start, end in zip(starts, ends, strict=True) if start < end]
+    return kept[0] if len(kept) == 1 else torch.cat(kept, dim)
 
 
-def without(mask: Tensor, start: int, count: int, length: int) -> Tensor:
-    """Drop `count` tokens from `start` on from a mask over `length` keys, and from its rows where it has them."""
-    mask = dropped(mask, start, count, mask.ndim - 1)
-    return dropped(mask, start, count, mask.ndim - 2) if mask.ndim > 1 and mask.shape[-2] == length else mask
+def with_nothing(x: Tensor, spans: Spans, dim: int) -> Tensor:
+    """Undo `dropped`, with zeros for what was dropped."""
+    pieces, at, length = [], 0, 0
+    for start, end in spans:
+        pieces += [x.narrow(dim, at, start - length), x.new_zeros(*x.shape[:dim], end - start, *x.shape[dim + 1 :])]
+        at, length = at + start - length, end
+    return torch.cat([*pieces, x.narrow(dim, at, x.shape[dim] - at)], dim)
+
+
+def without(mask: Tensor, spans: Spans, length: int) -> Tensor:
+    """Drop spans of tokens from a mask over `length` keys, and from its rows where it has them."""
+    mask = dropped(mask, spans, mask.ndim - 1)
+    return dropped(mask, spans, mask.ndim - 2) if mask.ndim > 1 and mask.shape[-2] == length else mask
 
 
 def chunk_rows(chunks: Sequence[int], batch: int, total: int, repeats: int = 1) -> Rows:

@@ -26,8 +26,9 @@ NO_PLACE = (
 class Prompt:
     """Hold one negative prompt as embeddings.
 
-    embedding: [B, L, C], B 1 or one per picture of the batch; weights: float32 [L], how much each token counts (None: all 1), of Anima each of T5's ids;
-    options: the conditioning's own entries (pooled vector, percents); tokens: count per text encoder, empty if unknown;
+    embedding: [B, L, C], B 1 or one per picture of the batch; weights: float32 [L], how much each token counts (None: all 1), of Anima each of T5's ids,
+    of HiDream each of T5's rows and then, twice, each of Llama's; options: the conditioning's own entries (pooled vector, percents); tokens: count per text
+    encoder, empty if unknown;
     written: gives the CONDITIONING of the whole line with its padding, as CLIP Text Encode would (None: not known).
     """
 

@@ -19,6 +19,9 @@ class Order:
     @classmethod
     def of(cls, plan: Plan, length: int) -> Order:
         """Find out where text, image and the rest are."""
+        places = plan.family.places(length, plan)
+        if places is not None:
+            return cls(_joined([span for span in places if span[0] < span[1]]))
         text, image = plan.family.spans(length, plan)
         first = ((text, text + plan.text), (image, image + plan.grid.tokens))
         ends = [0, *(end for span in sorted(first) for end in span), length]
@@ -41,13 +44,26 @@ class Order:
             at += end - start
         return torch.cat([part for _, part in sorted(parts, key=lambda one: one[0])], dim)
 
+    def first(self, count: int) -> list[tuple[int, int]]:
+        """List where the first `count` tokens stand in the model's sequence, from front to back."""
+        found = []
+        for start, end in self.spans:
+            if count > 0:
+                found.append((start, min(end, start + count)))
+            count -= end - start
+        return sorted(found)
+
     def mask(self, mask: Tensor | None, negative: int) -> Tensor | None:
         """Reorder a mask whose `negative` first text tokens were taken out."""
         if mask is None or len(self.spans) == 1:
             return mask
-        (text, _), *_ = self.spans
-        spans = [(s - negative * (s > text), e - negative * (e > text)) for s, e in self.spans]
-        own = Order(tuple(spans))
+        gone = self.first(negative)
+
+        def moved(at: int) -> int:
+            return at - sum(min(max(at - start, 0), end - start) for start, end in gone)
+
+        spans = [(moved(start), moved(end)) for start, end in self.spans]
+        own = Order(tuple(span for span in spans if span[0] < span[1]))
         mask = own.there(mask, mask.ndim - 1)
         return mask if mask.shape[-2] == 1 else own.there(mask, mask.ndim - 2)
 

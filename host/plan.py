@@ -41,7 +41,8 @@ class Plan:
 
     text: tokens of the whole text as the model sees it: `negative` (any padding included), unflipped copies of them if a layout asks for
     those (up to `added`, all that is ours; `copies` has the length of each), then the positive prompt, which a host
-    may have repeated to a common length; groups cover the guided rows, `plain` the others; batch: pictures per conditioning.
+    may have repeated to a common length; groups cover the guided rows, `plain` the others; batch: pictures per conditioning; given: rows of each
+    negative, copy and positive as its text encoder gave it.
     """
 
     family: Family
@@ -61,6 +62,7 @@ class Plan:
     # Each block first gives the whole text to a call that must be left alone (Wan image to video without CLIP vision).
     text_twice: bool = False
     copies: tuple[int, ...] = ()
+    given: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ def lay_out(
 ) -> tuple[Plan, Tensor]:
     """Put the negatives in front of the text, for every row, and plan the evaluation; rows that are not guided never look at them."""
     grid, others = family.measure(x, conditions)
+    given = (*_given(family, due), text.shape[1])
+    text = family.whole_text(text, conditions)
     padding = _padding(family, others, text.shape[1], due)
     acts, pieces, copies, length = _arrange(family, text, places, due, padding, x.device)
     joined = torch.cat([*[pieces[0][:, :1]] * padding, *pieces, *copies, text], dim=1)
@@ -109,6 +113,7 @@ def lay_out(
         others=frozenset(others),
         text_twice=family.attends_text_twice(conditions),
         copies=tuple(copy.shape[1] for copy in copies),
+        given=given,
     )
     return plan, joined
 
@@ -147,6 +152,16 @@ def _groups(places: Places) -> tuple[Group, ...]:
 def _copied(family: Family, task: ReadyTask) -> bool:
     """Tell whether unflipped copies of the negatives are asked for."""
     return family.joint and isinstance(task.task.mechanism, ValueSignFlip) and task.task.mechanism.layout == "released"
+
+
+def _given(family: Family, due: Due) -> list[int]:
+    """Count the rows of each negative and of each of its copies as the text encoder gave it."""
+    return [
+        ready.prompt.length
+        for asked in (due, [(task, prompts) for task, prompts in due if _copied(family, task)])
+        for _, prompts in asked
+        for ready in prompts
+    ]
 
 
 def _padding(family: Family, others: Collection[int], text: int, due: Due) -> int:

@@ -11,6 +11,7 @@ from .cogvideo import CogVideoX
 from .cosmos import Anima, Cosmos, CosmosPredict2
 from .flux import Flux
 from .flux2 import Flux2, LongCatImage, OvisImage
+from .hidream import HiDream
 from .hunyuan import Hunyuan
 from .ideogram import Ideogram4
 from .joyimage import JoyImage
@@ -35,6 +36,7 @@ FAMILIES: tuple[type[Family], ...] = (
     OvisImage,
     LongCatImage,
     Chroma,
+    HiDream,
     Hunyuan,
     MageFlow,
     QwenImage,

@@ -32,7 +32,8 @@ class Grid:
 class Laid(Protocol):
     """Say where the tokens of one evaluation's text are: `negative` tokens of negatives, up to `added` all that is ours, `text` in all.
 
-    copies: how long each of the negatives' unflipped copies is, which stand behind the negatives.
+    copies: how long each of the negatives' unflipped copies is, which stand behind the negatives; given: how many rows a text encoder gave for each of
+    the negatives, their copies and the positive.
     """
 
     @property
@@ -47,6 +48,8 @@ class Laid(Protocol):
     def segments(self) -> tuple[Segment, ...]: ...
     @property
     def copies(self) -> tuple[int, ...]: ...
+    @property
+    def given(self) -> tuple[int, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,10 @@ class Family:
         """Give a negative's tokens without any padding that the model added; length: as its text encoder gave it."""
         return self.text_of(conditions)
 
+    def whole_text(self, text: Tensor, conditions: Mapping[str, Any]) -> Tensor:
+        """Give all tokens of a batch's text, where the model is called with more of it than `text`; `feed` takes it apart again."""
+        return text
+
     def text_tokens(self, length: int) -> int:
         """Count the tokens that a positive text of `length` tokens has in the attention (some models pad it)."""
         return length
@@ -134,6 +141,10 @@ class Family:
     def spans(self, length: int, plan: Laid) -> tuple[int, int]:
         """Say where text and image begin in a joint sequence of `length` tokens; what is neither is seen like the image and never guided."""
         return 0, plan.text
+
+    def places(self, length: int, plan: Laid) -> list[tuple[int, int]] | None:
+        """List the spans of a joint sequence in the order text, image, rest, where that is not in as many pieces (else None, and see `spans`)."""
+        return None
 
     def mixes_text(self, queries: int, keys: int, plan: Laid) -> bool:
         """Tell by its lengths whether an attention call is one among text tokens alone, where negatives and positive must stay apart."""

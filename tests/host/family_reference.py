@@ -78,6 +78,7 @@ class Reference:
     def __init__(self, spec: Spec, mechanism: Mechanism, negative: Conditioning) -> None:
         self._spec, self._mechanism, self._negative = spec, mechanism, negative
         self._tokens: Tensor | None = None
+        self._conditions: dict[str, Any] = {}
         self._guided: set[Any] = set()
         self.calls: list[int] = []
 
@@ -96,7 +97,8 @@ class Reference:
 
     def _sampler_sample(self, executor: Any, guider: Any, *args: Any, **kwargs: Any) -> Any:
         (negative,) = guider.conds.pop(PLACE)
-        self._tokens = self._spec.tokens(negative["model_conds"], self._negative[0][0].shape[1])
+        self._conditions = negative["model_conds"]
+        self._tokens = self._spec.tokens(self._conditions, self._negative[0][0].shape[1])
         self._guided = {cond["uuid"] for cond in guider.conds["positive"]}
         return executor(guider, *args, **kwargs)
 
@@ -121,11 +123,12 @@ class Reference:
         assert negative is not None
         positive = spec.positive_tokens(text.shape[1])
         image = spec.image_tokens(args[0]) if spec.joint else 0
-        layout = Layout((negative.shape[1],), positive, image, spec.reference_tokens(extra) if spec.joint else 0)
+        ours = spec.negative_tokens(negative.shape[1])
+        layout = Layout((ours,), positive, image, spec.reference_tokens(extra) if spec.joint else 0)
         dense = Dense(spec, layout, self._mechanism)
         both = torch.cat([negative.to(text).expand(text.shape[0], -1, -1), text], 1)
         options = {**options, "optimized_attention_override": dense}
         with spec.around(executor.class_obj.diffusion_model, layout):
-            out = executor(*args, both, control, options, **spec.feed(extra, layout))
+            out = executor(*args, both, control, options, **spec.feed(spec.beside(extra, self._conditions), layout))
         self.calls.append(dense.calls)
         return out

@@ -75,7 +75,8 @@ class Spec:
     layout): what must change in the diffusion model while it runs (positions), written without the product; feed(conditions, layout): the other arguments for
     the longer text; text_calls: whether text tokens also attend among themselves; reference_tokens(conditions): tokens in the sequence that are neither
     text nor picture; cross_call(queries, keys, layout): which calls are cross-attention
-    with the text; shown: the models' name in the README, if not the family's.
+    with the text; positive_tokens(length), negative_tokens(length): how many tokens of the attention those of a prompt become; beside(conditions,
+    model_conds): the other arguments with what the negative brings along beside its tokens; shown: the models' name in the README, if not the family's.
     """
 
     name: str
@@ -93,6 +94,8 @@ class Spec:
     reference_tokens: Callable[[dict[str, Any]], int] = lambda conditions: 0
     text_calls: bool = False
     positive_tokens: Callable[[int], int] = lambda length: length
+    negative_tokens: Callable[[int], int] = lambda length: length
+    beside: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]] = lambda conditions, negative: conditions
     shown: str = ""
     cross_call: Callable[[int, int, Layout], bool] = lambda queries, keys, layout: keys == layout.total != queries
 

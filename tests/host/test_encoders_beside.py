@@ -54,11 +54,13 @@ def test_t5_weights_lines_and_nothing(name: str) -> None:
     (prompt,) = encode_negative(clip, "old man with (glasses:1.4) today").prompts
     (less,) = encode_negative(clip, "old man with (glasses:0) today").prompts
     (plain,) = encode_negative(clip, "old man with glasses today").prompts
-    assert prompt.weights is not None and prompt.length == len(prompt.weights)
+    # HiDream's are also Llama's.
+    beside = prompt.options["conditioning_llama3"].shape[2] if name == "hidream" else 0
+    assert prompt.weights is not None and prompt.length + 2 * beside == len(prompt.weights)
     torch.testing.assert_close(prompt.embedding, plain.embedding)
     before, until = (len(t5_ids(name, clip, text)) - 1 for text in ("old man with", WORDS))
     expected = [1.4 if before <= i < until else 1.0 for i in range(plain.length)]
-    assert prompt.weights.tolist() == pytest.approx(expected)
+    assert prompt.weights[: prompt.length].tolist() == pytest.approx(expected)
     torch.testing.assert_close(less.embedding, plain.embedding[:, [i for i, weight in enumerate(expected) if weight == 1.0]])
     mask = less.options.get("attention_mask")
     assert mask is None or mask.shape == (1, less.length)
@@ -99,6 +101,10 @@ def test_hidream_has_llamas_layers_beside_t5s_rows() -> None:
     (less,) = encode_negative(clip, "old man with (glasses:0)").prompts
     kept = len(inner.tokenizer("old man with")["input_ids"])
     torch.testing.assert_close(less.options["conditioning_llama3"], layers[:, :, 1:kept])
+    # The model makes tokens of T5's rows and twice of Llama's.
+    (more,) = encode_negative(clip, "old man with (glasses:1.4)").prompts
+    llama = [1.0] * (kept - 1) + [1.4] * (len(ids) - kept)
+    assert more.weights is not None and more.weights[more.length :].tolist() == pytest.approx(2 * llama)
 
 
 @pytest.mark.parametrize("name", ["hunyuan_image", "hunyuan_video_15"])

@@ -48,4 +48,5 @@ def test_compiled(name: str, record_property: Any) -> None:
     for one in (first, again):
         assert (one - plain).norm() < 1e-4 * plain.norm()
     record_property("breaks", (breaks, more))
-    assert more == breaks or name.startswith(BREAKING)
+    # A model that breaks its own graphs (HiDream sorts tokens to experts) may break fewer, of those that it has already.
+    assert more <= breaks or name.startswith(BREAKING)

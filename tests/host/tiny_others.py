@@ -9,17 +9,23 @@ import pytest
 import torch
 from comfy.supported_models_base import BASE
 
+from family_spec import needs
 from tiny import FACTORIES
 from tiny_models import _mmdit, _patcher, _unet
 
 
-def hidream() -> Any:
-    config = {
-        "image_model": "hidream", "patch_size": 2, "in_channels": 16, "out_channels": 16, "num_layers": 1, "num_single_layers": 1,
-        "attention_head_dim": 32, "num_attention_heads": 2, "caption_channels": [64, 64], "text_emb_dim": 64, "num_routed_experts": 2,
-        "num_activated_experts": 1, "axes_dims_rope": [16, 8, 8], "max_resolution": [32, 32], "llama_layers": [0, 1],
-    }  # fmt: skip
-    return _patcher(comfy.supported_models.HiDream, config, 0)
+def hidream_o1() -> Any:
+    text = {
+        "vocab_size": 64,
+        "hidden_size": 64,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+    }
+    sight = {"hidden_size": 32, "num_heads": 2, "depth": 1, "intermediate_size": 32}
+    config = {"image_model": "hidream_o1", "text_config_overrides": text, "vision_config_overrides": sight}
+    return _patcher(needs("HiDreamO1"), config, 0)
 
 
 def sd3_with_registers() -> Any:
@@ -38,7 +44,7 @@ def video_unet() -> Any:
 
 # The builder, and what the host calls the model's class.
 OTHERS = {
-    "HiDream": hidream,
+    "HiDreamO1": hidream_o1,
     "SD3": sd3_with_registers,
     "SVD_img2vid": video_unet,
 }
