@@ -61,7 +61,9 @@ def watched(model: Any) -> Iterator[list[tuple[int, str]]]:
 
 def same_reports(a: Any, b: Any) -> None:
     for one, other in zip(a.steps, b.steps, strict=True):
-        assert {key: one[key] for key in ("step", "evaluations", "layers")} == {key: other[key] for key in ("step", "evaluations", "layers")}
+        assert {key: one[key] for key in ("step", "evaluations", "layers")} == {
+            key: other[key] for key in ("step", "evaluations", "layers")
+        }
         assert one["share"] == pytest.approx(other["share"], rel=1e-3) and one["change"] == pytest.approx(other["change"], rel=1e-3)
     assert (a.skipped, a.notes) == (b.skipped, b.notes)
 
