@@ -10,7 +10,7 @@ from torch import Tensor
 import company_runs
 import guided_runs
 from family_spec import all_specs
-from tiny import FACTORIES
+from tiny import FACTORIES, conditioning, sample
 
 # Joint attention, cross-attention, a UNet; and models that need something changed in themselves for each evaluation.
 FAMILIES = ("sd3", "flux", "wan", "sd15", "qwen_image", "lumina2", "hunyuan_video")
@@ -25,6 +25,17 @@ def build(name: str) -> Any:
 def picture(name: str, model: Any, cfg: float = 1.0, **options: Any) -> Tensor:
     """Sample with the family's two prompts, two steps unless told otherwise."""
     return guided_runs.run(model, name, cfg, **options) if name in FACTORIES else company_runs.run(name, model, cfg, **options)
+
+
+def prompt(name: str, length: int, seed: int) -> list:
+    """Make one of the family's prompts."""
+    return conditioning(name, length, seed) if name in FACTORIES else all_specs()[name].prompt(length, seed)
+
+
+def sampled(name: str, model: Any, positive: list, negative: list, cfg: float = 1.0) -> Tensor:
+    """Sample with other prompts than `picture` does."""
+    latent = None if name in FACTORIES else all_specs()[name].latent(1)
+    return sample(model, positive, negative, cfg, steps=2, latent=latent)
 
 
 def away(name: str, model: Any, mechanism: Mechanism = company_runs.VSF) -> Any:

@@ -16,9 +16,8 @@ from avert.host.install import last_report
 from torch import Tensor
 
 from company_runs import assert_same
-from guided_runs import avoid, patcher_outline, prompts
-from memory_runs import FAMILIES, away, build, picture
-from tiny import sample
+from guided_runs import avoid, patcher_outline
+from memory_runs import FAMILIES, away, build, picture, prompt, sampled
 
 multigpu = pytest.importorskip("comfy.multigpu", reason="this host has no multi-GPU")
 
@@ -82,14 +81,14 @@ def test_guidance_on_two_devices(name: str) -> None:
         assert patcher_outline(both)["attachments"] == before
 
 
-@pytest.mark.parametrize("name", ["sd3", "wan"])
+@pytest.mark.parametrize("name", ["sd3", "wan", "qwen_image", "lumina2"])
 def test_guided_rows_on_both_devices(name: str) -> None:
     """Two positive prompts at cfg 1: each device has one, and both are guided at the same time."""
     model = loaded(name)
-    positive = [*prompts(name)[0], *prompts(name, 14)[1]]
+    positive, negative = [*prompt(name, 9, 1), *prompt(name, 14, 4)], prompt(name, 8, 2)
 
     def run(patcher: Any) -> Tensor:
-        return sample(patcher, positive, prompts(name)[1], 1.0, steps=2)
+        return sampled(name, patcher, positive, negative)
 
     patched = away(name, model)
     plain, whole, both = run(model), run(patched), split(patched)
@@ -100,7 +99,7 @@ def test_guided_rows_on_both_devices(name: str) -> None:
     same_reports(expected, last_report(both))
 
 
-def test_a_failure_on_another_device_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_on_another_device_is_told() -> None:
     """What a node does to the text on one device stops the run as it does on one."""
     model = loaded("sd15")
     model.set_model_attn2_patch(lambda n, context, value, options: (n, torch.cat([context] * 2, 1), torch.cat([value] * 2, 1)))
