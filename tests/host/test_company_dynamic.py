@@ -34,6 +34,9 @@ class OnCPU(comfy.model_patcher.ModelPatcherDynamic):
     def __new__(cls, *args: Any, **kwargs: Any) -> OnCPU:
         return object.__new__(cls)
 
+    def partially_unload(self, *args: Any, **kwargs: Any) -> int:
+        return 0
+
 
 @pytest.fixture(autouse=True)
 def buffers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
