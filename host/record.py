@@ -27,6 +27,7 @@ OWN = "the sampler's own negative prompt"
 # As it should be, where a vision-language model watches.
 NOTHING_SEEN = "nothing to avoid was seen so far"
 SEEN = "what the vision-language model sees"
+CACHED = "a cache skipped the model"
 
 
 @dataclass
@@ -121,7 +122,7 @@ class Recorder:
         self._backends |= forward.backends
         effects = forward.effects
         if not effects:
-            self.skip(sigma, "a cache skipped the model" if not forward.calls else "no block was selected")
+            self.skip(sigma, CACHED if not forward.calls else "no block was selected")
             return
         batch = forward.plan.batch
         share = torch.stack([per_sample(effect.share, batch) for effect in effects])

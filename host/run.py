@@ -19,13 +19,14 @@ from .late import LateEncoder
 from .negative import Negative, Prompt, from_conditioning
 from .operator import going_on, override_for
 from .plan import Places, lay_out
-from .record import NOTHING_SEEN, Recorder
+from .record import CACHED, NOTHING_SEEN, Recorder
 from .replaced import guard_text, number_blocks, wrap_replacements
 from .task import ReadyPrompt, ReadyTask, Task
 from .watch.run import Watch
 from .watch.source import Watched
 
 KEY = "avert"
+INNERMOST = f"{KEY}_innermost"
 
 
 class Run:
@@ -36,6 +37,7 @@ class Run:
         self._family = family
         self._tasks = tasks
         self._recorder = recorder
+        self._reached = False
         # The text of each positive conditioning, by its id.
         self._guided: dict[Any, Tensor] = {}
         self._spoken: dict[str, list[ReadyPrompt]] = {}
@@ -59,15 +61,19 @@ class Run:
             self._guider.conds[name] = [host_condition(ready.prompt)]
         options = self._guider.model_options
         add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, KEY, self.sampler_sample, options, is_model_options=True)
-        add_wrapper_with_key(WrappersMP.PREDICT_NOISE, KEY, self.predict_noise, options, is_model_options=True)
+        add_wrapper_with_key(WrappersMP.PREDICT_NOISE, INNERMOST, self.reach, options, is_model_options=True)
         add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, self.apply_model, options, is_model_options=True)
+        wrappers = options["transformer_options"]["wrappers"]
+        # In front of the others: a cache (LazyCache) may answer in the model's place, and that evaluation counts too.
+        wrappers[WrappersMP.PREDICT_NOISE] = {KEY: [self.predict_noise], **wrappers[WrappersMP.PREDICT_NOISE]}
         return self
 
     def __exit__(self, *error: object) -> None:
         for name in self._prompts:
             getattr(self._guider, "conds", {}).pop(name, None)
         for kind in (WrappersMP.SAMPLER_SAMPLE, WrappersMP.PREDICT_NOISE, WrappersMP.APPLY_MODEL):
-            self._guider.model_options["transformer_options"]["wrappers"].get(kind, {}).pop(KEY, None)
+            for key in (KEY, INNERMOST):
+                self._guider.model_options["transformer_options"]["wrappers"].get(kind, {}).pop(key, None)
 
     def sampler_sample(self, executor: Any, guider: Any, sigmas: Tensor, extra_args: Any, callback: Any, *args: Any, **kwargs: Any) -> Any:
         """Read the conditionings as the model encoded them, and count the solver's steps."""
@@ -100,9 +106,18 @@ class Run:
             )
         return tokens
 
-    def predict_noise(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
-        """Count the sampler's evaluations; one may take several calls of the model."""
+    def predict_noise(self, executor: Any, x: Tensor, timestep: Tensor, *args: Any, **kwargs: Any) -> Any:
+        """Count the sampler's evaluations; one may take several calls of the model, or none."""
         self._recorder.evaluate()
+        self._reached = False
+        out = executor(x, timestep, *args, **kwargs)
+        if not self._reached:
+            self._recorder.skip(float(timestep[0]), CACHED)
+        return out
+
+    def reach(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
+        """Note that no other node answered before the guider could."""
+        self._reached = True
         return executor(*args, **kwargs)
 
     def apply_model(
