@@ -138,6 +138,7 @@ def sld(model: Any, texts: Texts, scale: float) -> Sampling:
 def perp_neg(model: Any, texts: Texts, scale: float) -> Sampling:
     return beside_empty(AvertPerpNeg.execute(model, scale, texts.padded_negative).args[0], texts, CFG)
 
+
 def core_nag(model: Any, texts: Texts, scale: float) -> Sampling:
     """The host's own NAG node with its own defaults: it takes the sampler's negative, and switches the host's saving at cfg 1 off."""
     from comfy_extras.nodes_nag import NAGuidance

@@ -182,3 +182,17 @@ def test_report_node(nodes: dict[str, Any]) -> None:
 def test_clip_that_is_not_there(nodes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="`clip` is empty"):
         nodes["AvertNegativePrompt"].execute(None, "glasses")
+
+
+def test_a_host_without_the_node_api_is_told_to_be_updated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on hosts from before it: the import fails, and the log says what to do."""
+    monkeypatch.setitem(sys.modules, "comfy_api.latest", None)
+    name = "custom_nodes_avert_on_an_old_host"
+    spec = importlib.util.spec_from_file_location(name, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, name, module)
+    with pytest.raises(ImportError, match=r"comfy_api.*needs ComfyUI 0\.3\.64 or newer: update ComfyUI"):
+        spec.loader.exec_module(module)
+    for loaded in [key for key in sys.modules if key.startswith(name + ".")]:
+        del sys.modules[loaded]

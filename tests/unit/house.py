@@ -39,7 +39,7 @@ CONSTRUCTORS = {
     "getLogger", "TypeVar", "ParamSpec", "NewType", "namedtuple", "frozenset", "tuple", "dict", "set", "list", "float", "int", "range",
     "MappingProxyType", "compile", "Path", "Custom", "field", "dataclass", "lru_cache", "cache", "cached_property", "property",
     "staticmethod", "classmethod", "wraps", "contextmanager", "runtime_checkable", "log", "sqrt", "cast", "auto", "Fraction", "Decimal",
-    "ContextVar", "finfo", "array", "no_grad", "inference_mode",
+    "ContextVar", "finfo", "array", "no_grad", "inference_mode", "ImportError",
 }  # fmt: skip
 STATEMENTS = (
     ast.Import,
