@@ -1,5 +1,5 @@
 // Line charts over the steps of a run.
-import { draw, make, setText } from "./dom.js";
+import { draw, make, setText, words } from "./dom.js";
 import { seriesOf, stepsOf, upTo } from "./record.js";
 import { say, shown } from "./strings.js";
 
@@ -20,48 +20,59 @@ function scale(lines, total) {
     };
 }
 
-function lineOf(line, index, at) {
+function lineOf(line, look, at) {
     const points = line.points.map(([step, value]) => `${at.x(step).toFixed(1)},${at.y(value).toFixed(1)}`);
-    const style = { class: `avert-line avert-colour-${index}`, "stroke-dasharray": DASHES[index] };
+    const style = { class: `avert-line avert-colour-${look}`, "stroke-dasharray": DASHES[look] };
     if (points.length > 1) return draw("polyline", { ...style, points: points.join(" ") });
-    // One point is no line yet: a short stroke stands for it.
-    return draw("polyline", { ...style, class: `${style.class} avert-point`, points: `${points[0]} ${points[0]}` });
+    // One point is no line yet: a dot stands for it.
+    return draw("polyline", { class: `${style.class} avert-point`, points: `${points[0]} ${points[0]}` });
 }
 
-function key(line, index) {
-    const sign = draw("svg", { viewBox: "0 0 16 6", class: "avert-sign", "aria-hidden": true });
-    sign.append(draw("line", { x1: 0, x2: 16, y1: 3, y2: 3, class: `avert-line avert-colour-${index}`, "stroke-dasharray": DASHES[index] }));
-    return make("span", { class: "avert-key" }, sign, make("bdi", { class: "avert-words" }, line.label));
+function key(label, look) {
+    const sign = draw("svg", { viewBox: "0 0 20 6", class: "avert-sign", "aria-hidden": true });
+    sign.append(draw("line", { x1: 0, x2: 20, y1: 3, y2: 3, class: `avert-line avert-colour-${look}`, "stroke-dasharray": DASHES[look] }));
+    return make("span", { class: "avert-key" }, sign, words("span", "avert-label", label));
 }
 
-function chart(name, title, lines, total, step) {
+function plot(name, label, lines, looks, total, step) {
     const at = scale(lines, total);
-    const picture = draw("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", class: "avert-plot", role: "img" });
+    const picture = draw("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", class: "avert-plot", role: "img", "aria-label": label });
     picture.append(draw("line", { x1: EDGE, x2: WIDTH - EDGE, y1: at.y(0), y2: at.y(0), class: "avert-axis" }));
     if (step !== null) picture.append(draw("line", { x1: at.x(step), x2: at.x(step), y1: 0, y2: HEIGHT, class: "avert-cursor" }));
-    picture.append(...lines.map((line, index) => lineOf(line, index, at)));
+    picture.append(...lines.map((line) => lineOf(line, looks.get(line.label), at)));
+    return make("div", { class: "avert-frame" }, picture, make("span", { class: "avert-top avert-number" }, shown(name, at.high)));
+}
+
+function chart([name, title, lines], looks, total, step) {
     const now = step === null ? null : upTo(lines[0].points, step);
     const value = now ? shown(name, now[1]) : "";
-    picture.setAttribute("aria-label", `${title} ${value}`);
-    const head = make("div", { class: "avert-chart-head" }, make("span", { class: "avert-title" }, title), make("span", { class: "avert-number" }, value));
-    const legend = lines.length > 1 || (name !== "share" && lines[0].label);
-    const keys = make("div", { class: "avert-keys" }, ...(legend ? lines.map(key) : []));
-    const top = make("span", { class: "avert-top avert-number" }, shown(name, at.high));
-    return make("div", { class: "avert-chart" }, head, make("div", { class: "avert-frame" }, picture, top), legend ? keys : null);
+    const number = make("span", { class: "avert-number" }, value);
+    const head = make("div", { class: "avert-chart-head" }, make("span", { class: "avert-title" }, title), number);
+    return make("div", { class: "avert-chart" }, head, plot(name, `${title} ${value}`, lines, looks, total, step));
+}
+
+/** Give each label its own look, the same in every chart. */
+function looksOf(known) {
+    const labels = [...new Set(known.flatMap(([, , lines]) => lines.map((line) => line.label)))];
+    return new Map(labels.map((label, index) => [label, index % DASHES.length]));
 }
 
 export function makeCurves() {
     const charts = make("div", { class: "avert-charts" });
+    const keys = make("div", { class: "avert-keys" });
     const none = make("p", { class: "avert-faint" });
-    const element = make("div", { class: "avert-curves" }, charts, none);
+    const element = make("div", { class: "avert-curves" }, charts, keys, none);
     /** Draw a record, with a mark at `step` (null: none). */
     function update(record, step) {
-        const total = record.total ?? (stepsOf(record).at(-1) ?? 0) + 1;
-        const known = CHARTS.map(([name, title]) => [name, say(title), seriesOf(record, name).slice(0, MOST_LINES)]);
-        const drawn = known.filter(([, , lines]) => lines.length).map((one) => chart(...one, total, step));
-        charts.replaceChildren(...drawn);
-        setText(none, drawn.length ? "" : say("noCurves"));
-        none.hidden = drawn.length > 0;
+        const total = Math.max(record.total ?? 0, (stepsOf(record).at(-1) ?? 0) + 1);
+        const all = CHARTS.map(([name, title]) => [name, say(title), seriesOf(record, name).slice(0, MOST_LINES)]);
+        const known = all.filter(([, , lines]) => lines.length);
+        const looks = looksOf(known);
+        charts.replaceChildren(...known.map((one) => chart(one, looks, total, step)));
+        const named = [...looks].filter(([label]) => label);
+        keys.replaceChildren(...named.map(([label, look]) => key(label, look)));
+        setText(none, known.length ? "" : say("noCurves"));
+        none.hidden = known.length > 0;
     }
     return { element, update };
 }

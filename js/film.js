@@ -21,7 +21,6 @@ function card(one) {
 
 export function makeFilm() {
     const element = make("ol", { class: "avert-film", tabindex: "0" });
-    const none = make("li", { class: "avert-faint" });
     const cards = new Map();
     /** Show a record's answers; what has not changed is not made anew. */
     function update(record) {
@@ -29,8 +28,7 @@ export function makeFilm() {
         const known = new Set(record.saw);
         for (const one of cards.keys()) if (!known.has(one)) cards.delete(one);
         for (const one of record.saw) if (!cards.has(one)) cards.set(one, card(one));
-        none.textContent = record.saw.length ? "" : say("notAsked");
-        const wanted = record.saw.length ? record.saw.map((one) => cards.get(one)) : [none];
+        const wanted = record.saw.map((one) => cards.get(one));
         if (wanted.length !== element.children.length || wanted.some((one, i) => one !== element.children[i])) {
             element.replaceChildren(...wanted);
             if (atEnd) element.scrollLeft = element.scrollWidth;

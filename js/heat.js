@@ -60,9 +60,11 @@ function parts(moved, faded) {
     const none = make("span", { class: "avert-faint" });
     const step = slider(say("sliderStep"), 0, moved);
     const opacity = slider(say("sliderMap"), 60, faded);
-    const caption = make("div", { class: "avert-caption avert-number" });
+    const [top, ramp] = [make("span"), make("span", { class: "avert-ramp" })];
+    ramp.style.background = `linear-gradient(to right, ${COLOURS.map((colour) => `rgb(${colour.join(",")})`).join(",")})`;
+    const caption = make("div", { class: "avert-caption avert-number" }, make("span", {}, "0"), ramp, top);
     const box = make("div", { class: "avert-box" }, stage, none);
-    return { image, canvas, stage, none, step, opacity, caption, element: make("div", { class: "avert-heat" }, box, caption, step.element, opacity.element) };
+    return { image, canvas, stage, none, step, opacity, caption, top, element: make("div", { class: "avert-heat" }, box, caption, step.element, opacity.element) };
 }
 
 /** Make the map with its sliders; `moved` is called when another step is chosen. */
@@ -95,7 +97,9 @@ export function makeHeat(moved) {
         const map = step() === null ? null : upTo(record.maps, step());
         const top = Math.max(...record.maps.map((one) => one.top), 0);
         it.canvas.hidden = !map;
-        setText(it.caption, map ? say("brightest", percent(top)) : record.picture ? say("noMap") : "");
+        it.caption.style.visibility = map ? "" : "hidden";
+        setText(it.top, percent(top));
+        it.caption.setAttribute("aria-label", say("brightest", percent(top)));
         if (!map || painted === `${top} ${map.data}`) return;
         painted = `${top} ${map.data}`;
         paint(it.canvas, map, top);

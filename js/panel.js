@@ -88,6 +88,7 @@ export function makePanel({ open, nothing, toggled }) {
         low.curves.update(record, low.heat.step());
         low.film.update(record);
         low.notes.update(record);
+        low.tabs.offer(0, record.saw.length > 0);
         low.tabs.suggest(record.saw.length ? 0 : 1);
     }
     function draw() {

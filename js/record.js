@@ -59,16 +59,17 @@ export function viewFor(record, id) {
     return { ...record, curves: curves.length ? curves : record.curves, saw: saw.length ? saw : record.saw };
 }
 
-/** Give the lines of a chart: {label, points: [[step, value]]} per negative, and of the whole run. */
+/** Give the lines of a chart: {label, points: [[step, value]]}, of the whole run first, then one per negative. */
 export function seriesOf(record, name) {
     const column = { share: 2, change: 3 }[name];
+    const several = new Set(record.curves.map((curve) => curve.name)).size > 1;
     const lines = record.curves.map((curve) => ({
-        label: [curve.name, curve.text].filter(Boolean).join(": "),
+        label: !curve.text ? curve.name : several ? `${curve.name}: ${curve.text}` : curve.text,
         points: curve.steps.filter((one) => one[1][name] !== undefined).map((one) => [one[0], one[1][name]]),
     }));
     const whole = record.steps.filter((one) => column && one[column] !== null).map((one) => [one[0], one[column]]);
-    const inside = record.nodes.filter((one) => one.inside).map((one) => one.name).join(" + ");
-    return [{ label: inside, points: whole }, ...lines].filter((line) => line.points.length);
+    const inside = record.nodes.filter((one) => one.inside).map((one) => one.name);
+    return [{ label: [...new Set(inside)].join(" + "), points: whole }, ...lines].filter((line) => line.points.length);
 }
 
 /** Give the parts of the line that sums a run up, as [word, values] for strings.js. */

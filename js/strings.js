@@ -28,7 +28,6 @@ const ENGLISH = {
     sliderStep: "Step",
     sliderMap: "Map",
     brightest: "brightest: {0} of the attention",
-    noMap: "no attention map",
     tabSaw: "Seen and said",
     tabNotes: "About this run",
     model: "Model",
@@ -41,7 +40,6 @@ const ENGLISH = {
     inForce: "from step {0}: {1}",
     notInForce: "not in force yet",
     nothing: "nothing to avoid",
-    notAsked: "A vision-language model has said nothing in this run.",
     settingKeep: "Keep what the last run did in the workflow (shown again when it is reopened)",
 };
 
@@ -72,7 +70,6 @@ const CHINESE = {
     sliderStep: "步",
     sliderMap: "热图",
     brightest: "最亮处：注意力的 {0}",
-    noMap: "无注意力图",
     tabSaw: "所见与回答",
     tabNotes: "关于本次运行",
     model: "模型",
@@ -85,7 +82,6 @@ const CHINESE = {
     inForce: "自第 {0} 步：{1}",
     notInForce: "尚未生效",
     nothing: "没有需要避免的内容",
-    notAsked: "本次运行中视觉语言模型没有给出回答。",
     settingKeep: "在工作流中保留上次运行的结果（重新打开时再次显示）",
 };
 

@@ -33,9 +33,17 @@ export function makeTabs(id, pages) {
     list.addEventListener("keydown", (event) => {
         const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
         if (!by) return;
-        choose((open + by + made.length) % made.length);
+        const next = (open + by + made.length) % made.length;
+        if (made[next].tab.hidden) return;
+        choose(next);
         made[open].tab.focus();
     });
     show(0);
-    return { element: make("div", { class: "avert-lower" }, list, ...made.map((one) => one.frame)), choose, suggest: (index) => chosen === null && show(index) };
+    /** Offer a page, or not: an empty one. */
+    function offer(index, wanted) {
+        made[index].tab.hidden = !wanted;
+        if (!wanted && open === index) show(made.findIndex((one) => !one.tab.hidden));
+    }
+    const element = make("div", { class: "avert-lower" }, list, ...made.map((one) => one.frame));
+    return { element, choose, offer, suggest: (index) => chosen === null && show(index) };
 }
