@@ -1,0 +1,279 @@
+"""Check the live panel in the real frontend, in both of its ways to draw nodes, with recorded messages of the server."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from avert.tests.server import graphs
+
+from panel_records import HOSTILE, NODES, attention, curve, load, look, part, saw, send, whole
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+ADD = """types => types.map((type, i) => {
+    const node = window.LiteGraph.createNode(type);
+    node.pos = [(i % 5) * 460, Math.floor(i / 5) * 700];
+    window.app.canvas.graph.add(node);
+    return String(node.id);
+})"""
+WIDGET = """id => {
+    const widget = window.app.canvas.graph.getNodeById(id).widgets.find(w => w.name === 'avert_panel');
+    return widget && [widget.serialize, widget.options.serialize, widget.element.isConnected];
+}"""
+ELEMENT = "id => window.app.canvas.graph.getNodeById(id).widgets.find(w => w.name === 'avert_panel').element"
+SIZE = "id => [...window.app.canvas.graph.getNodeById(id).size]"
+PIXELS = "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.join()"
+PAGE_DRAWS = "async on => { await window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on) }"
+EMPTY = {"version": 0.4, "nodes": [], "links": [], "groups": [], "config": {}, "extra": {}, "last_node_id": 0, "last_link_id": 0}
+
+
+@pytest.fixture(params=["canvas", "page"])
+def drawn(page: Page, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Let the canvas draw the nodes, or the page (Nodes 2.0)."""
+    page.evaluate(PAGE_DRAWS, request.param == "page")
+    page.wait_for_timeout(500)
+    yield request.param
+    page.evaluate(PAGE_DRAWS, False)
+
+
+def nodes_of(graph: dict[str, Any], kind: str) -> str:
+    return str(next(item["id"] for item in graph["nodes"] if item["type"] == kind))
+
+
+def panel(page: Page, node: str) -> Locator:
+    """Give the panel of a node."""
+    page.evaluate_handle(ELEMENT, int(node)).as_element().evaluate("(element, id) => element.setAttribute('data-test', id)", node)
+    return page.locator(f'.avert-panel[data-test="{node}"]')
+
+
+def opened(page: Page, name: str = "report_demo", kind: str = "AvertVSF") -> tuple[str, str]:
+    """Open a workflow and give the ids of its Avert node and its report, which is in view."""
+    graph = copy.deepcopy(graphs.graph(name))
+    load(page, graph)
+    report = nodes_of(graph, "AvertReport")
+    look(page, report)
+    return nodes_of(graph, kind), report
+
+
+def summary(page: Page, node: str) -> str:
+    return panel(page, node).locator(".avert-summary").inner_text().replace("\u00a0", " ")
+
+
+def test_every_node_has_a_panel(page: Page, thrown: list[str], drawn: str) -> None:
+    """It is there on each, of its fixed height, open on the report only, and neither saved nor sent."""
+    load(page, EMPTY)
+    ids = page.evaluate(ADD, list(NODES))
+    page.wait_for_timeout(500)
+    for kind, node in zip(NODES, ids, strict=True):
+        look(page, node)
+        assert page.evaluate(WIDGET, int(node)) == [False, False, True], kind
+        it = panel(page, node)
+        is_open = kind == "AvertReport"
+        assert it.locator("button.avert-head").get_attribute("aria-expanded") == str(is_open).lower()
+        assert it.bounding_box()["height"] == pytest.approx(388 if is_open else 28, abs=1), kind
+        assert "no run yet" in summary(page, node)
+    assert "No run yet." in panel(page, ids[-1]).locator(".avert-empty").inner_text()
+    prompt, saved = page.evaluate("async () => { const it = await window.app.graphToPrompt(); return [it.output, it.workflow] }")
+    assert all("avert_panel" not in body["inputs"] for body in prompt.values())
+    for item in saved["nodes"]:
+        wanted = page.evaluate(
+            "id => window.app.canvas.graph.getNodeById(id).widgets.filter(w => w.serialize !== false).length", item["id"]
+        )
+        assert len(item.get("widgets_values", [])) == wanted
+    assert thrown == []
+
+
+def test_a_run_shows_while_it_goes_on(page: Page, thrown: list[str], drawn: str) -> None:
+    """Parts are merged, on the node and on the report downstream; the panel keeps its height."""
+    node, report = opened(page)
+    before = panel(page, report).bounding_box()["height"], page.evaluate(SIZE, int(report))
+    send(page, part(node, 0))
+    assert summary(page, report) == summary(page, node) == "step 1 of 8 · share 5.0 % · change 2.0 %"
+    send(page, part(node, 1), part(node, 2, notes=["take care"]))
+    assert summary(page, report) == summary(page, node) == "step 3 of 8 · share 4.2 % · change 4.0 %"
+    it = panel(page, report)
+    assert it.locator(".avert-chart").count() == 2
+    points = it.locator(".avert-line").first.get_attribute("points")
+    assert len(points.split()) == 3
+    assert "take care" in it.locator(".avert-notes").inner_text()
+    assert (it.bounding_box()["height"], page.evaluate(SIZE, int(report))) == before
+    send(page, part(node, 7, finished=True))
+    assert summary(page, report).startswith("8 steps")
+    assert thrown == []
+
+
+def test_a_new_run_starts_afresh_and_a_broken_one_says_so(page: Page, thrown: list[str]) -> None:
+    node, report = opened(page)
+    send(page, *(part(node, step) for step in range(5)), run="first")
+    send(page, part(node, 4, finished=False, notes=["The run did not finish."]), run="first")
+    assert summary(page, report).startswith("stopped at step 5")
+    send(page, part(node, 0), run="second")
+    assert summary(page, report).startswith("step 1 of 8")
+    assert "did not finish" not in panel(page, report).locator(".avert-notes").inner_text()
+    # The server's word that the prompt broke off is enough.
+    page.evaluate("async () => (await import('/scripts/api.js')).api.dispatchEvent(new CustomEvent('execution_interrupted', {detail: {}}))")
+    page.wait_for_timeout(100)
+    assert summary(page, report).startswith("stopped at step 1")
+    assert thrown == []
+
+
+def test_the_slider_moves_the_map(page: Page, thrown: list[str], drawn: str) -> None:
+    """By arrow keys too; at its end it follows the run."""
+    node, report = opened(page)
+    send(page, *(part(node, step) for step in range(4)))
+    it = panel(page, report)
+    canvas, slider = it.locator("canvas.avert-map"), it.get_by_label("Step")
+    newest = canvas.evaluate(PIXELS)
+    slider.focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_timeout(100)
+    older = canvas.evaluate(PIXELS)
+    assert older != newest and it.locator(".avert-slide output").first.inner_text() == "2"
+    cursor = it.locator(".avert-cursor").first.get_attribute("x1")
+    send(page, part(node, 4))
+    assert canvas.evaluate(PIXELS) == older and it.locator(".avert-cursor").first.get_attribute("x1") == cursor
+    page.keyboard.press("End")
+    page.wait_for_timeout(100)
+    send(page, part(node, 5))
+    assert canvas.evaluate(PIXELS) not in (older, newest) and it.locator(".avert-slide output").first.inner_text() == "6"
+    opacity = it.get_by_label("Map")
+    opacity.focus()
+    page.keyboard.press("Home")
+    assert canvas.evaluate("canvas => canvas.style.opacity") == "0"
+    assert page.evaluate(SIZE, int(report)), "the arrow keys are not the canvas's"
+    assert thrown == []
+
+
+def test_it_opens_and_closes_by_keyboard(page: Page, thrown: list[str], drawn: str) -> None:
+    """The node grows by what is shown and shrinks again; the tab key reaches every control, and it is seen where one is."""
+    node, _ = opened(page)
+    look(page, node)
+    send(page, part(node, 0), part(node, 1))
+    it = panel(page, node)
+    button = it.locator("button.avert-head")
+    before = page.evaluate(SIZE, int(node))
+    button.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(400)
+    assert button.get_attribute("aria-expanded") == "true" and it.locator(".avert-chart").count() == 2
+    assert it.bounding_box()["height"] == pytest.approx(388, abs=1)
+    assert page.evaluate(SIZE, int(node))[1] == pytest.approx(before[1] + 360, abs=12)
+    reached = []
+    for _ in range(4):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("() => document.activeElement.className"))
+        assert page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle") == "solid", reached
+    assert reached == ["avert-slider", "avert-slider", "avert-tab", "avert-notes"]
+    button.focus()
+    page.keyboard.press(" ")
+    page.wait_for_timeout(400)
+    assert button.get_attribute("aria-expanded") == "false" and it.bounding_box()["height"] == pytest.approx(28, abs=1)
+    assert page.evaluate(SIZE, int(node))[1] == pytest.approx(before[1], abs=12)
+    assert thrown == []
+
+
+def test_nothing_is_drawn_for_a_closed_panel(page: Page) -> None:
+    """And an open one is drawn once a frame, however much arrives."""
+    node, report = opened(page)
+    count = """element => { element.seen = 0; new MutationObserver(list => element.seen += list.filter(one => one.type === 'childList').length)
+        .observe(element, {childList: true, subtree: true}) }"""
+    closed, charts = panel(page, node).locator(".avert-body"), panel(page, report).locator(".avert-charts")
+    for element in (closed, charts):
+        element.evaluate(count)
+    send(page, *(part(node, step % 8) for step in range(60)))
+    assert closed.evaluate("element => element.seen") == 0
+    assert 1 <= charts.evaluate("element => element.seen") <= 3
+
+
+def test_what_a_model_saw_and_said(page: Page, thrown: list[str], drawn: str) -> None:
+    """A later entry replaces an earlier one; the watcher's own panel shows it too, though it takes part only in the end."""
+    graph = copy.deepcopy(graphs.graph("vlm_negative_demo"))
+    load(page, graph)
+    guide, watcher, report = (nodes_of(graph, kind) for kind in ("AvertVSF", "AvertVLMNegative", "AvertReport"))
+    look(page, report)
+    send(page, part(guide, 0))
+    assert summary(page, watcher).startswith("step 1 of 8")
+    assert panel(page, report).get_by_role("tab", name="Seen and said").count() == 0
+    send(page, part(guide, 1, saw=[saw(watcher, 1)]))
+    film = panel(page, report).locator(".avert-card")
+    assert "not in force yet" in film.inner_text() and "0.81 s" in film.inner_text()
+    send(page, part(guide, 2, saw=[saw(watcher, 1, used=2), saw(watcher, 2, kind="late", negative=[])]))
+    assert film.count() == 2 and "from step 3: a hat" in film.first.inner_text() and "late" in film.last.inner_text()
+    assert film.first.locator("img").get_attribute("src").startswith("data:image/jpeg;base64,")
+    assert "avoids a hat" in summary(page, watcher)
+    panel(page, report).get_by_role("tab", name="About this run").click()
+    assert "inside the attention" in panel(page, report).locator(".avert-notes").inner_text()
+    assert thrown == []
+
+
+def test_curves_of_several_negatives(page: Page, thrown: list[str]) -> None:
+    """Each has its own dash and colour, the same in each chart, and a label."""
+    node, report = opened(page, "dng_demo", "AvertDNG")
+    empty = {"steps": [], "maps": []}
+    for step in range(3):
+        send(page, part(node, step, **empty, curves=[curve(node, "hat", step), curve(node, "a red umbrella", step)]))
+    it = panel(page, report)
+    assert it.locator(".avert-chart").count() == 3 and it.locator(".avert-label").all_inner_texts() == ["hat", "a red umbrella"]
+    lines = it.locator(".avert-chart").nth(1).locator("polyline")
+    assert lines.count() == 2 and len(lines.first.get_attribute("points").split()) == 3
+    assert len({lines.nth(i).get_attribute("stroke-dasharray") for i in range(2)}) == 2
+    assert "change" in summary(page, node) and "strength" in summary(page, node)
+    assert thrown == []
+
+
+def test_a_reports_own_record_replaces_what_was_live(page: Page, thrown: list[str]) -> None:
+    """What was there before the panel, such as the preview of its pictures, goes on as it did."""
+    node, report = opened(page)
+    send(page, part(node, 0))
+    record = whole(node, notes=["the whole of it"])
+    output = {"avert": [record], "images": [], "text": ["words"]}
+    page.evaluate("([id, output]) => window.app.canvas.graph.getNodeById(id).onExecuted(output)", [int(report), output])
+    page.wait_for_timeout(300)
+    assert summary(page, report).startswith("8 steps") and "the whole of it" in panel(page, report).locator(".avert-notes").inner_text()
+    assert thrown == []
+
+
+def test_hostile_text_is_plain_text(page: Page, thrown: list[str], drawn: str) -> None:
+    node, report = opened(page)
+    watched = saw(node, 0, HOSTILE, used=1, kind=HOSTILE, picture="javascript:window.pwned=1")
+    named = [{"id": node, "name": HOSTILE, "inside": True}]
+    send(
+        page,
+        part(
+            node,
+            0,
+            model=HOSTILE,
+            notes=[HOSTILE],
+            saw=[watched],
+            nodes=named,
+            curves=[curve(node, HOSTILE, 0)],
+            picture="http://127.0.0.1/x.png",
+        ),
+    )
+    it = panel(page, report)
+    for tab in ("About this run", "Seen and said"):
+        it.get_by_role("tab", name=tab).click()
+        assert it.locator("script, img[src^=x], img[src^=javascript], img[src^=http]").count() == 0
+    text = it.evaluate("element => element.textContent")
+    assert "<script>" in text and not any(sign in text for sign in "\u202e\u2066\x07\x00") and "\U0001f98a" in text
+    said = it.locator(".avert-said").evaluate("element => [element.textContent.length, getComputedStyle(element).unicodeBidi, element.dir]")
+    assert said[0] <= 310 and said[1:] == ["isolate", "auto"]
+    assert it.bounding_box()["height"] == pytest.approx(388, abs=1) and it.evaluate("e => e.scrollWidth <= e.clientWidth")
+    assert page.evaluate("() => window.pwned") is None and thrown == []
+
+
+@pytest.mark.parametrize(
+    "broken", [None, 7, "x", [], {"version": 2}, {"nodes": 3, "steps": {}, "maps": "x"}, {"steps": [[None], [1e99, "x"], [-1, 2]]}]
+)
+def test_what_is_no_record_is_ignored(page: Page, thrown: list[str], broken: Any) -> None:
+    node, report = opened(page)
+    send(page, part(node, 0))
+    before = summary(page, report)
+    send(page, broken)
+    send(page, {**attention(0), "maps": [{**attention(3), "data": "AAAA"}], "nodes": [{"id": "999:7"}]})
+    assert summary(page, report) == before and thrown == []
