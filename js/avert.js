@@ -1,6 +1,6 @@
 // Register the panels with the frontend.
 import { make } from "./dom.js";
-import { addPanel, growNode, listen, pageLaysOut, passPointer, passWheel, redrawCanvas, register, typeOf } from "./host.js";
+import { addPanel, growNode, guarded, listen, pageLaysOut, passPointer, passWheel, redrawCanvas, register, typeOf } from "./host.js";
 import { KEEP, KEY, REPORT, WATCHER, enter, keep, kept, receive, report, stopAll } from "./live.js";
 import { makePanel } from "./panel.js";
 import { say } from "./strings.js";
@@ -15,7 +15,7 @@ function after(node, occasion, act) {
     const before = node[occasion];
     node[occasion] = function (...values) {
         const result = before?.apply(this, values);
-        return act(...values) ?? result;
+        return guarded(act, ...values) ?? result;
     };
 }
 
@@ -75,6 +75,6 @@ register({
         listen("execution_error", stopAll);
     },
     nodeCreated(node) {
-        if (NODES.includes(typeOf(node))) attach(node);
+        if (NODES.includes(typeOf(node))) guarded(attach, node);
     },
 });

@@ -6,9 +6,19 @@ export function register(extension) {
     app.registerExtension(extension);
 }
 
+/** Run what is ours: where it fails, it fails alone, and neither a run nor the loading of a workflow with it. */
+export function guarded(act, ...values) {
+    try {
+        return act(...values);
+    } catch (error) {
+        console.error("Avert: the panel failed.", error);
+        return undefined;
+    }
+}
+
 /** Call `act` with the detail of each message of this kind that the server sends to this tab. */
 export function listen(kind, act) {
-    api.addEventListener(kind, (event) => act(event.detail));
+    api.addEventListener(kind, (event) => guarded(act, event.detail));
 }
 
 export function setting(id, otherwise) {

@@ -1,4 +1,5 @@
 // Which run belongs to which nodes, and what of it is kept in the workflow.
+import { VERSION } from "./clean.js";
 import { pack } from "./compact.js";
 import { shrinkPicture } from "./heat.js";
 import { allNodes, findNode, openGraph, setting, typeOf, upstream } from "./host.js";
@@ -36,7 +37,7 @@ export function showing(record) {
 export async function keep(node) {
     const { state } = panels.get(node);
     const { record } = state;
-    const kept = { version: 1, node: String(node.id), open: state.open };
+    const kept = { version: VERSION, node: String(node.id), open: state.open };
     const run = record && setting(KEEP, true) ? await pack(record, shrinkPicture) : null;
     // Another run may have begun meanwhile.
     if (state.record === record) node.properties[KEY] = { ...kept, open: state.open, ...(run ? { run } : {}) };
@@ -45,9 +46,10 @@ export async function keep(node) {
 /** Read what was kept; null when there is nothing to be read. A copy of a node does not keep the run of another. */
 export function kept(node, id) {
     const stored = node.properties?.[KEY];
-    if (typeof stored !== "object" || stored === null || stored.version !== 1) return null;
-    const run = String(stored.node) === String(id) ? clean(stored.run) : null;
-    return { open: stored.open === true, record: run && run.version === stored.run.version ? run : null };
+    if (typeof stored !== "object" || stored === null || stored.version !== VERSION) return null;
+    const own = typeof stored.node === "string" && stored.node === String(id);
+    const run = own && stored.run?.version === VERSION ? clean(stored.run) : null;
+    return { open: stored.open === true, record: run };
 }
 
 function show(run, { record, graph }) {

@@ -15,7 +15,7 @@ from avert.tests.server.session import missing_requirement, run_server
 from tiers import find_host, no_host_reason, skip_tier
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import ConsoleMessage, Page
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # The frontend opens a default graph last: what is loaded before that would be replaced.
@@ -91,12 +91,18 @@ def page(server: HostServer) -> Iterator[Page]:
 
 @pytest.fixture
 def thrown(page: Page) -> Iterator[list[str]]:
-    """Collect what the page throws during a test. Not from the start on: the older frontend throws at its own start."""
+    """Collect what the page throws during a test, and what the pack complains of. Not from the start on: the older frontend throws at its own start."""
     errors: list[str] = []
 
     def note(error: object) -> None:
         errors.append(str(error))
 
+    def read(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and "avert" in f"{message.text} {message.location}".lower():
+            errors.append(message.text)
+
     page.on("pageerror", note)
+    page.on("console", read)
     yield errors
     page.remove_listener("pageerror", note)
+    page.remove_listener("console", read)
