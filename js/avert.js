@@ -2,7 +2,7 @@
 import { make } from "./dom.js";
 import { addPanel, growNode, guarded, listen, pageLaysOut, passPointer, passWheel, redrawCanvas, register, typeOf } from "./host.js";
 import { KEEP, KEY, REPORT, WATCHER, enter, keep, kept, receive, report, stopAll } from "./live.js";
-import { makePanel } from "./panel.js";
+import { Panel } from "./panel.js";
 import { say } from "./strings.js";
 
 const NODES = ["AvertVSF", "AvertNAG", "AvertNASA", "AvertDNG", "AvertSLD", "AvertPerpNeg", "AvertNegativeGuidance", WATCHER, REPORT];
@@ -45,9 +45,9 @@ function attach(node) {
         growNode(node, by);
         keep(node);
     };
-    const panel = makePanel({ open: type === REPORT, nothing, toggled });
+    const panel = new Panel({ open: type === REPORT, nothing, toggled });
     share(panel.element);
-    addPanel(node, NAME, panel.element, panel.height, () => (pageLaysOut() ? 0 : MARGIN));
+    addPanel(node, NAME, panel.element, () => panel.height(), () => (pageLaysOut() ? 0 : MARGIN));
     enter(node, panel);
     after(node, "onConfigure", (info) => {
         const stored = kept(node, info?.id);

@@ -5,6 +5,8 @@ import { stepsOf, upTo } from "./record.js";
 import { percent, say } from "./strings.js";
 
 const SIDE = 160;
+// Of the map over the picture, in per cent.
+const OPACITY = 60;
 // From dark to bright, also in grey: the greater, the lighter.
 const COLOURS = [[13, 8, 60], [88, 16, 110], [155, 41, 100], [215, 72, 66], [245, 125, 21], [250, 193, 40], [252, 255, 164]];
 
@@ -59,7 +61,7 @@ function parts(moved, faded) {
     const stage = make("div", { class: "avert-stage" }, image, canvas);
     const none = make("span", { class: "avert-faint" });
     const step = slider(say("sliderStep"), 0, moved);
-    const opacity = slider(say("sliderMap"), 60, faded);
+    const opacity = slider(say("sliderMap"), OPACITY, faded);
     const [top, ramp] = [make("span"), make("span", { class: "avert-ramp" })];
     ramp.style.background = `linear-gradient(to right, ${COLOURS.map((colour) => `rgb(${colour.join(",")})`).join(",")})`;
     const caption = make("div", { class: "avert-caption avert-number" }, make("span", {}, "0"), ramp, top);
@@ -67,55 +69,72 @@ function parts(moved, faded) {
     return { image, canvas, stage, none, step, opacity, caption, top, element: make("div", { class: "avert-heat" }, box, caption, step.element, opacity.element) };
 }
 
-/** Make the map with its sliders; `moved` is called when another step is chosen. */
-export function makeHeat(moved) {
-    let [steps, chosen, painted] = [[], null, ""];
-    const it = parts(choose, fade);
-    it.image.addEventListener("load", () => fit(it.stage, it.image.naturalWidth, it.image.naturalHeight));
+/** The map with its sliders; `moved` is called when another step is chosen. */
+export class Heat {
+    #steps = [];
+    // null: it follows the run.
+    #chosen = null;
+    #painted = "";
+    #parts;
 
-    function choose(index) {
-        // At the end it follows the run.
-        chosen = index >= steps.length - 1 ? null : steps[index];
-        moved();
+    constructor(moved) {
+        this.#parts = parts((index) => {
+            this.#chosen = index >= this.#steps.length - 1 ? null : this.#steps[index];
+            moved();
+        }, (value) => this.#fade(value));
+        const { image, stage } = this.#parts;
+        image.addEventListener("load", () => fit(stage, image.naturalWidth, image.naturalHeight));
+        this.#fade(OPACITY);
+        this.element = this.#parts.element;
     }
-    function fade(value) {
-        it.canvas.style.opacity = String(value / 100);
-        setText(it.opacity.output, `${value}\u00a0%`);
+
+    reset() {
+        this.#chosen = null;
     }
+
     /** Give the step that is looked at: the chosen one, or the newest; null when there is none. */
-    function step() {
-        return chosen !== null && steps.includes(chosen) ? chosen : steps.at(-1) ?? null;
+    step() {
+        return this.#chosen !== null && this.#steps.includes(this.#chosen) ? this.#chosen : this.#steps.at(-1) ?? null;
     }
-    function picture(record) {
-        const url = record.picture ?? "";
-        if (it.image.getAttribute("src") === url) return;
-        if (url) it.image.setAttribute("src", url);
-        else it.image.removeAttribute("src");
-        it.image.hidden = !url;
+
+    update(record) {
+        const { step, opacity, none } = this.#parts;
+        this.#steps = stepsOf(record);
+        step.input.max = String(Math.max(this.#steps.length - 1, 0));
+        step.input.disabled = this.#steps.length < 2;
+        step.input.value = String(Math.max(this.#steps.indexOf(this.step()), 0));
+        setText(step.output, this.step() === null ? "" : String(this.step() + 1));
+        opacity.input.disabled = !record.maps.length;
+        this.#showPicture(record.picture ?? "");
+        this.#showMap(record);
+        setText(none, record.picture || record.maps.length ? "" : say("noPicture"));
     }
-    function heat(record) {
-        const map = step() === null ? null : upTo(record.maps, step());
-        const top = Math.max(...record.maps.map((one) => one.top), 0);
-        it.canvas.hidden = !map;
-        it.caption.style.visibility = map ? "" : "hidden";
-        setText(it.top, percent(top));
-        it.caption.setAttribute("aria-label", say("brightest", percent(top)));
-        if (!map || painted === `${top} ${map.data}`) return;
-        painted = `${top} ${map.data}`;
-        paint(it.canvas, map, top);
-        if (!record.picture) fit(it.stage, map.width, map.height);
+
+    #fade(value) {
+        const { canvas, opacity } = this.#parts;
+        canvas.style.opacity = String(value / 100);
+        setText(opacity.output, `${value}\u00a0%`);
     }
-    function update(record) {
-        steps = stepsOf(record);
-        it.step.input.max = String(Math.max(steps.length - 1, 0));
-        it.step.input.disabled = steps.length < 2;
-        it.step.input.value = String(Math.max(steps.indexOf(step()), 0));
-        setText(it.step.output, step() === null ? "" : String(step() + 1));
-        it.opacity.input.disabled = !record.maps.length;
-        picture(record);
-        heat(record);
-        setText(it.none, record.picture || record.maps.length ? "" : say("noPicture"));
+
+    #showPicture(url) {
+        const { image } = this.#parts;
+        image.hidden = !url;
+        if (image.getAttribute("src") === url) return;
+        if (url) image.setAttribute("src", url);
+        else image.removeAttribute("src");
     }
-    fade(60);
-    return { element: it.element, update, step, reset: () => (chosen = null) };
+
+    #showMap(record) {
+        const { canvas, caption, top, stage } = this.#parts;
+        const map = this.step() === null ? null : upTo(record.maps, this.step());
+        const most = Math.max(...record.maps.map((one) => one.top), 0);
+        canvas.hidden = !map;
+        caption.style.visibility = map ? "" : "hidden";
+        setText(top, percent(most));
+        caption.setAttribute("title", say("brightest", percent(most)));
+        if (map && !record.picture) fit(stage, map.width, map.height);
+        if (!map || this.#painted === `${most} ${map.width} ${map.data}`) return;
+        this.#painted = `${most} ${map.width} ${map.data}`;
+        paint(canvas, map, most);
+    }
 }

@@ -2,7 +2,7 @@
 import { makeCurves } from "./curves.js";
 import { make, setText, words } from "./dom.js";
 import { makeFilm } from "./film.js";
-import { makeHeat } from "./heat.js";
+import { Heat } from "./heat.js";
 import { makeNotes } from "./notes.js";
 import { summaryOf } from "./record.js";
 import { percent, say, shown } from "./strings.js";
@@ -47,7 +47,7 @@ function head(id) {
 }
 
 function body(id, moved) {
-    const [heat, curves, film, notes] = [makeHeat(moved), makeCurves(), makeFilm(), makeNotes()];
+    const [heat, curves, film, notes] = [new Heat(moved), makeCurves(), makeFilm(), makeNotes()];
     const tabs = makeTabs(id, [["tabSaw", film.element], ["tabNotes", notes.element]]);
     const full = make("div", { class: "avert-full" }, make("div", { class: "avert-upper" }, heat.element, curves.element), tabs.element);
     const empty = make("p", { class: "avert-empty" });
@@ -59,59 +59,72 @@ function watchView(element, seen) {
     new IntersectionObserver((entries) => seen(entries.at(-1).isIntersecting)).observe(element);
 }
 
-/** Make a panel; `nothing` is what it says before any run, `toggled` is called with the pixels that it has grown. */
-export function makePanel({ open, nothing, toggled }) {
-    const id = `avert-body-${(count += 1)}`;
-    const [top, low] = [head(id), body(id, () => soon(panel))];
-    const element = make("div", { class: "avert-panel" }, top.button, low.element);
-    const state = { open: false, record: null, run: null, inView: false };
-    const height = () => HEAD_HEIGHT + (state.open ? BODY_HEIGHT : 0);
+/** A panel; `nothing` is what it says before any run, `toggled` is called with the pixels that it has grown. */
+export class Panel {
+    state = { open: false, record: null, run: null, inView: false };
+    #head;
+    #body;
+    #nothing;
 
-    function setOpen(value) {
-        state.open = Boolean(value);
-        low.element.hidden = !state.open;
-        top.button.setAttribute("aria-expanded", String(state.open));
-        element.style.setProperty("--avert-height", `${height()}px`);
-        soon(panel);
+    constructor({ open, nothing, toggled }) {
+        const id = `avert-body-${(count += 1)}`;
+        this.#nothing = nothing;
+        this.#head = head(id);
+        this.#body = body(id, () => soon(this));
+        this.element = make("div", { class: "avert-panel" }, this.#head.button, this.#body.element);
+        this.#head.button.addEventListener("click", () => {
+            const before = this.height();
+            this.setOpen(!this.state.open);
+            toggled(this.height() - before);
+        });
+        watchView(this.element, (inView) => {
+            this.state.inView = inView;
+            if (inView) soon(this);
+        });
+        this.setOpen(open);
     }
+
+    height() {
+        return HEAD_HEIGHT + (this.state.open ? BODY_HEIGHT : 0);
+    }
+
+    setOpen(value) {
+        this.state.open = Boolean(value);
+        this.#body.element.hidden = !this.state.open;
+        this.#head.button.setAttribute("aria-expanded", String(this.state.open));
+        this.element.style.setProperty("--avert-height", `${this.height()}px`);
+        soon(this);
+    }
+
     /** Show a record; null: none. `run` tells one run from the next. */
-    function show(record, run = null) {
-        if (run !== state.run) {
-            low.heat.reset();
-            low.tabs.choose(null);
+    show(record, run = null) {
+        if (run !== this.state.run) {
+            this.#body.heat.reset();
+            this.#body.tabs.choose(null);
         }
-        Object.assign(state, { record, run });
-        soon(panel);
+        Object.assign(this.state, { record, run });
+        soon(this);
     }
-    function drawBody(record) {
-        low.heat.update(record);
-        low.curves.update(record, low.heat.step());
-        low.film.update(record);
-        low.notes.update(record);
-        low.tabs.offer(0, record.saw.length > 0);
-        low.tabs.suggest(record.saw.length ? 0 : 1);
+
+    draw() {
+        const { record, open, inView } = this.state;
+        const { full, empty } = this.#body;
+        setText(this.#head.line, summary(record));
+        this.#head.lamp.dataset.state = !record ? "none" : record.finished === undefined ? "live" : record.finished ? "done" : "stopped";
+        if (!open || !inView) return;
+        full.hidden = !record;
+        empty.hidden = Boolean(record);
+        setText(empty, say(this.#nothing));
+        if (record) this.#drawBody(record);
     }
-    function draw() {
-        const { record } = state;
-        setText(top.line, summary(record));
-        const lamp = !record ? "none" : record.finished === undefined ? "live" : record.finished ? "done" : "stopped";
-        top.lamp.dataset.state = lamp;
-        if (!state.open || !state.inView) return;
-        low.full.hidden = !record;
-        low.empty.hidden = Boolean(record);
-        setText(low.empty, say(nothing));
-        if (record) drawBody(record);
+
+    #drawBody(record) {
+        const { heat, curves, film, notes, tabs } = this.#body;
+        heat.update(record);
+        curves.update(record, heat.step());
+        film.update(record);
+        notes.update(record);
+        tabs.offer(0, record.saw.length > 0);
+        tabs.suggest(record.saw.length ? 0 : 1);
     }
-    const panel = { element, height, show, setOpen, draw, state };
-    top.button.addEventListener("click", () => {
-        const before = height();
-        setOpen(!state.open);
-        toggled(height() - before);
-    });
-    watchView(element, (inView) => {
-        state.inView = inView;
-        if (inView) soon(panel);
-    });
-    setOpen(open);
-    return panel;
 }

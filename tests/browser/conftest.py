@@ -24,6 +24,9 @@ READY_SECONDS = 40
 # A new user would get a tour; it is not tested here.
 SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.Workflow.ShowMissingModelsWarning": False}
 
+# Nodes 2.0: the page draws the nodes, not the canvas.
+PAGE_DRAWS = "async on => { await window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on) }"
+
 
 def _browser() -> str | None:
     return next((path for name in BROWSERS if (path := shutil.which(name))), None)
@@ -106,3 +109,12 @@ def thrown(page: Page) -> Iterator[list[str]]:
     yield errors
     page.remove_listener("pageerror", note)
     page.remove_listener("console", read)
+
+
+@pytest.fixture(params=["canvas", "page"])
+def drawn(page: Page, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Let the canvas draw the nodes, or the page (Nodes 2.0)."""
+    page.evaluate(PAGE_DRAWS, request.param == "page")
+    page.wait_for_timeout(500)
+    yield request.param
+    page.evaluate(PAGE_DRAWS, False)

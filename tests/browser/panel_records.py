@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import base64
+import copy
 import io
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from avert.tests.server import graphs
+
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 NODES = (
     "AvertVSF", "AvertNAG", "AvertNASA", "AvertDNG", "AvertSLD", "AvertPerpNeg", "AvertNegativeGuidance", "AvertVLMNegative", "AvertReport",
 )  # fmt: skip
 HOSTILE = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>\u202egnp.exe\u2066 \x07\x00 \U0001f98a ' + "long " * 2000
 
+ELEMENT = "id => window.app.canvas.graph.getNodeById(id).widgets.find(w => w.name === 'avert_panel').element"
 LOADED = {"run": ""}
 
 # The frontend draws in the frame after the next at the latest.
@@ -96,3 +100,26 @@ def look(page: Page, node: str) -> None:
     page.evaluate(LOOK, int(node))
     page.wait_for_timeout(300)
     page.evaluate(FRAMES)
+
+
+def nodes_of(graph: dict[str, Any], kind: str) -> str:
+    return str(next(item["id"] for item in graph["nodes"] if item["type"] == kind))
+
+
+def panel(page: Page, node: str) -> Locator:
+    """Give the panel of a node."""
+    page.evaluate_handle(ELEMENT, int(node)).as_element().evaluate("(element, id) => element.setAttribute('data-test', id)", node)
+    return page.locator(f'.avert-panel[data-test="{node}"]')
+
+
+def opened(page: Page, name: str = "report_demo", kind: str = "AvertVSF") -> tuple[str, str]:
+    """Open a workflow and give the ids of its Avert node and its report, which is in view."""
+    graph = copy.deepcopy(graphs.graph(name))
+    load(page, graph)
+    report = nodes_of(graph, "AvertReport")
+    look(page, report)
+    return nodes_of(graph, kind), report
+
+
+def summary(page: Page, node: str) -> str:
+    return panel(page, node).locator(".avert-summary").inner_text().replace("\u00a0", " ")

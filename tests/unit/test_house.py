@@ -8,7 +8,6 @@ import pytest
 from house import (
     FILE_LINES,
     FLAGGED_PYTHON,
-    FLAGGED_SCRIPT,
     FUNCTION_LINES,
     NODE_FILE_LINES,
     ROOT,
@@ -19,7 +18,6 @@ from house import (
     name_of,
     published_files,
     python_files,
-    script_faults,
     side_effects,
 )
 
@@ -120,14 +118,6 @@ def test_nothing_that_the_registrys_scanner_flags():
         for path in PUBLISHED
         for line, reason in flagged(path.read_text(encoding="utf-8"), FLAGGED_PYTHON)
     )
-    scripts = sorted((ROOT / "js").rglob("*.js"))
-    report(f"{name_of(path)}:{line}: {reason}" for path in scripts for line, reason in flagged(path.read_text("utf-8"), FLAGGED_SCRIPT))
-
-
-def test_scripts_are_small_and_reach_the_frontend_in_one_place():
-    scripts = sorted((ROOT / "js").rglob("*.js"))
-    assert scripts
-    report(fault for path in scripts for fault in script_faults(path.read_text("utf-8"), name_of(path)))
 
 
 def test_python_files_are_readable_on_windows():
@@ -242,47 +232,8 @@ def test_flagged_python_is_seen(text):
     assert list(flagged(f"\n{text}\n", FLAGGED_PYTHON)) and next(flagged(f"\n{text}\n", FLAGGED_PYTHON))[0] == 2
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "f.bind(this)",
-        "node.connect(0, other)",
-        "eval('x')",
-        "fetch('https://example.com')",
-        "e.innerHTML = x",
-        "new WebSocket(a)",
-        "atob(x)",
-    ],
-)
-def test_flagged_scripts_are_seen(text):
-    assert list(flagged(text, FLAGGED_SCRIPT))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "\n" * (FILE_LINES + 1),
-        "export function f() {\n" + "    x();\n" * FUNCTION_LINES + "}",
-        "const f = (a) => {\n" + "    x();\n" * FUNCTION_LINES + "};",
-        "function f() {\n    const g = () => {\n" + "        x();\n" * FUNCTION_LINES + "    };\n}",
-        'import { app } from "../../scripts/app.js";',
-        'import { x } from "../../scripts/ui.js";',
-        'import "https://example.com/x.js";',
-        'await import("lodash");',
-    ],
-)
-def test_faults_of_scripts_are_seen(text):
-    assert list(script_faults(text, "js/x.js"))
-
-
-def test_a_small_script_passes():
-    assert not list(script_faults('import { f } from "./dom.js";\nfunction g() {\n    f();\n}\n', "js/x.js"))
-    assert not list(script_faults('import { app } from "../../scripts/app.js";\n', "js/host.js"))
-
-
 def test_innocent_words_pass():
     assert not list(flagged("# evaluate what the user requests; execute() does it\nsampler.evaluation(1)\nreexec = 1", FLAGGED_PYTHON))
-    assert not list(flagged("connection.disconnect(); // binding", FLAGGED_SCRIPT))
 
 
 def test_long_functions_are_seen():
