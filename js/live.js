@@ -37,10 +37,12 @@ export function showing(record) {
 export async function keep(node) {
     const { state } = panels.get(node);
     const { record } = state;
-    const kept = { version: VERSION, node: String(node.id), open: state.open };
-    const run = record && setting(KEEP, true) ? await pack(record, shrinkPicture) : null;
+    const ended = record && record.finished !== undefined;
+    // While a run goes on, the one before it stays kept.
+    const wanted = setting(KEEP, true) ? (ended ? await pack(record, shrinkPicture) : kept(node, node.id)?.record) : null;
     // Another run may have begun meanwhile.
-    if (state.record === record) node.properties[KEY] = { ...kept, open: state.open, ...(run ? { run } : {}) };
+    if (state.record !== record) return;
+    node.properties[KEY] = { version: VERSION, node: String(node.id), open: state.open, ...(wanted ? { run: wanted } : {}) };
 }
 
 /** Read what was kept; null when there is nothing to be read. A copy of a node does not keep the run of another. */
@@ -49,7 +51,7 @@ export function kept(node, id) {
     if (typeof stored !== "object" || stored === null || stored.version !== VERSION) return null;
     const own = typeof stored.node === "string" && stored.node === String(id);
     const run = own && stored.run?.version === VERSION ? clean(stored.run) : null;
-    return { open: stored.open === true, record: run };
+    return { open: stored.open === true, record: run && { finished: false, ...run } };
 }
 
 function show(run, { record, graph }) {

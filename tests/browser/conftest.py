@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import shutil
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ READY_SECONDS = 40
 # A new user would get a tour; it is not tested here.
 SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.Workflow.ShowMissingModelsWarning": False}
 
+# The first frontends that could draw nodes on the page left out every element that a pack adds to a node.
+DOM_ON_PAGE = (1, 30)
 # Nodes 2.0: the page draws the nodes, not the canvas.
 PAGE_DRAWS = "async on => { await window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on) }"
 
@@ -111,9 +114,15 @@ def thrown(page: Page) -> Iterator[list[str]]:
     page.remove_listener("console", read)
 
 
+def _frontend() -> tuple[int, ...]:
+    return tuple(int(part) for part in importlib.metadata.version("comfyui_frontend_package").split(".")[:2])
+
+
 @pytest.fixture(params=["canvas", "page"])
 def drawn(page: Page, request: pytest.FixtureRequest) -> Iterator[str]:
     """Let the canvas draw the nodes, or the page (Nodes 2.0)."""
+    if request.param == "page" and _frontend() < DOM_ON_PAGE:
+        pytest.skip("this frontend's nodes drawn by the page show no panel of any pack: its setting for them is hidden")
     page.evaluate(PAGE_DRAWS, request.param == "page")
     page.wait_for_timeout(500)
     yield request.param

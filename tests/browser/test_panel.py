@@ -163,3 +163,16 @@ def test_a_reports_own_record_replaces_what_was_live(page: Page, thrown: list[st
     page.wait_for_timeout(300)
     assert summary(page, report).startswith("8 steps") and "the whole of it" in panel(page, report).locator(".avert-notes").inner_text()
     assert thrown == []
+
+
+def test_the_wheel_zooms_the_canvas_over_a_panel(page: Page, thrown: list[str], drawn: str) -> None:
+    """As over the rest of a node."""
+    node, report = opened(page)
+    send(page, part(node, 0))
+    box = panel(page, report).locator(".avert-charts").bounding_box()
+    page.mouse.move(box["x"] + 20, box["y"] + 20)
+    scale = "() => window.app.canvas.ds.scale"
+    before = page.evaluate(scale)
+    page.mouse.wheel(0, -120)
+    page.wait_for_timeout(300)
+    assert page.evaluate(scale) > before and thrown == []

@@ -109,6 +109,18 @@ def test_a_copy_does_not_keep_the_run_of_another(page: Page, thrown: list[str]) 
     assert page.evaluate(SUMMARY, node).startswith("8 steps") and thrown == []
 
 
+def test_an_earlier_run_stays_kept_until_the_next_has_ended(page: Page, thrown: list[str]) -> None:
+    """Also when the panel is opened meanwhile."""
+    _, node, _ = demo(page)
+    send(page, whole(str(node)), run="earlier")
+    before = stored(page, node)["run"]
+    send(page, part(str(node), 0), run="later")
+    page.evaluate_handle(ELEMENT, node).as_element().query_selector("button.avert-head").evaluate("button => button.click()")
+    page.wait_for_timeout(300)
+    kept = page.evaluate(STORED, node)
+    assert kept["open"] is True and kept["run"] == before and page.evaluate(SUMMARY, node).startswith("step 1 of 8") and thrown == []
+
+
 def test_a_user_can_have_nothing_kept(page: Page, thrown: list[str]) -> None:
     page.evaluate("async () => { await window.app.extensionManager.setting.set('Avert.KeepRuns', false) }")
     _, node, _ = demo(page)

@@ -115,7 +115,7 @@ def test_both_languages_say_the_same_things(page: Page) -> None:
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
-def test_it_can_be_read_in_both_themes(page: Page, thrown: list[str], theme: str) -> None:
+def test_it_can_be_read_in_both_themes(page: Page, thrown: list[str], drawn: str, theme: str) -> None:
     """Text stands out from its background by 4.5 to 1, the faint and lines by 3 to 1."""
     page.evaluate(SET, ["Comfy.ColorPalette", theme])
     try:
