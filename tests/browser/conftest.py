@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import shutil
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from avert.tests.server.session import missing_requirement, run_server
 from tiers import find_host, no_host_reason, skip_tier
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import ConsoleMessage, Page
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # The frontend opens a default graph last: what is loaded before that would be replaced.
@@ -23,6 +24,11 @@ READY = "() => 'AvertVSF' in (window.LiteGraph?.registered_node_types ?? {}) && 
 READY_SECONDS = 40
 # A new user would get a tour; it is not tested here.
 SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.Workflow.ShowMissingModelsWarning": False}
+
+# The first frontends that could draw nodes on the page left out every element that a pack adds to a node.
+DOM_ON_PAGE = (1, 30)
+# Nodes 2.0: the page draws the nodes, not the canvas.
+PAGE_DRAWS = "async on => { await window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on) }"
 
 
 def _browser() -> str | None:
@@ -91,12 +97,33 @@ def page(server: HostServer) -> Iterator[Page]:
 
 @pytest.fixture
 def thrown(page: Page) -> Iterator[list[str]]:
-    """Collect what the page throws during a test. Not from the start on: the older frontend throws at its own start."""
+    """Collect what the page throws during a test, and what the pack complains of. Not from the start on: the older frontend throws at its own start."""
     errors: list[str] = []
 
     def note(error: object) -> None:
         errors.append(str(error))
 
+    def read(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and "avert" in f"{message.text} {message.location}".lower():
+            errors.append(message.text)
+
     page.on("pageerror", note)
+    page.on("console", read)
     yield errors
     page.remove_listener("pageerror", note)
+    page.remove_listener("console", read)
+
+
+def _frontend() -> tuple[int, ...]:
+    return tuple(int(part) for part in importlib.metadata.version("comfyui_frontend_package").split(".")[:2])
+
+
+@pytest.fixture(params=["canvas", "page"])
+def drawn(page: Page, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Let the canvas draw the nodes, or the page (Nodes 2.0)."""
+    if request.param == "page" and _frontend() < DOM_ON_PAGE:
+        pytest.skip("this frontend's nodes drawn by the page show no panel of any pack: its setting for them is hidden")
+    page.evaluate(PAGE_DRAWS, request.param == "page")
+    page.wait_for_timeout(500)
+    yield request.param
+    page.evaluate(PAGE_DRAWS, False)

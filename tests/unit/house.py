@@ -67,6 +67,11 @@ FLAGGED_PYTHON = {
 FLAGGED_SCRIPT = {
     r"\.(bind|connect)\s*\(": "a call named .bind( or .connect(",
     r"\beval\s*\(|\bnew\s+Function\b": "evaluating text",
+    r"\b(innerHTML|outerHTML|insertAdjacentHTML|document\.write|srcdoc|setTimeout\s*\(\s*[\"'])": "text that becomes part of the page or a program",
+    r"\b(fetch|XMLHttpRequest|WebSocket|EventSource|sendBeacon|importScripts)\b": "a way to the network other than the host's",
+    r"\b(localStorage|sessionStorage|indexedDB|document\.cookie)\b": "keeping something in the browser",
+    r"\b(atob|btoa|unescape|fromCharCode)\b": "decoding text, which scanners take for hiding a program",
+    r"\.prototype\b|__proto__": "changing what is not ours",
     r"https?://(?!127\.0\.0\.1|localhost|www\.w3\.org)": "an address on the network",
 }
 
@@ -177,6 +182,26 @@ def long_functions(tree: ast.AST) -> Iterator[tuple[int, str, int]]:
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
             if lines > FUNCTION_LINES:
                 yield node.lineno, node.name, lines
+
+
+def script_faults(text: str, name: str) -> Iterator[str]:
+    """Yield what is wrong with a script: its size, its functions' sizes, and what it imports."""
+    lines = text.splitlines()
+    if len(lines) > FILE_LINES:
+        yield f"{name}: {len(lines)} lines, the budget is {FILE_LINES}"
+    for start, line in enumerate(lines):
+        # As the scripts are formatted, what opens at the end of a line closes at the same depth.
+        if re.search(r"(\bfunction\b.*|=> |\) )\{$", line) and not re.match(r"\s*(if|for|while|\}? ?else|switch|\} catch)\b", line):
+            depth = line[: len(line) - len(line.lstrip())]
+            end = next((at for at in range(start + 1, len(lines)) if lines[at].startswith(f"{depth}}}")), len(lines))
+            if end - start + 1 > FUNCTION_LINES:
+                yield f"{name}:{start + 1}: a function of {end - start + 1} lines, the budget is {FUNCTION_LINES}"
+    for match in re.finditer(r"(?:\bfrom\s*|\bimport\s*\(?\s*)([\"'])(.+?)\1", text):
+        host = match[2].startswith("../../scripts/")
+        if host and not name.endswith("js/host.js"):
+            yield f"{name}: only js/host.js imports {match[2]}"
+        elif not host and not re.fullmatch(r"\./[a-z]+\.js", match[2]):
+            yield f"{name}: imports {match[2]}"
 
 
 def flagged(text: str, rules: dict[str, str]) -> Iterator[tuple[int, str]]:

@@ -8,7 +8,6 @@ import pytest
 from house import (
     FILE_LINES,
     FLAGGED_PYTHON,
-    FLAGGED_SCRIPT,
     FUNCTION_LINES,
     NODE_FILE_LINES,
     ROOT,
@@ -119,8 +118,6 @@ def test_nothing_that_the_registrys_scanner_flags():
         for path in PUBLISHED
         for line, reason in flagged(path.read_text(encoding="utf-8"), FLAGGED_PYTHON)
     )
-    scripts = sorted((ROOT / "js").rglob("*.js"))
-    report(f"{name_of(path)}:{line}: {reason}" for path in scripts for line, reason in flagged(path.read_text("utf-8"), FLAGGED_SCRIPT))
 
 
 def test_python_files_are_readable_on_windows():
@@ -235,14 +232,8 @@ def test_flagged_python_is_seen(text):
     assert list(flagged(f"\n{text}\n", FLAGGED_PYTHON)) and next(flagged(f"\n{text}\n", FLAGGED_PYTHON))[0] == 2
 
 
-@pytest.mark.parametrize("text", ["f.bind(this)", "node.connect(0, other)", "eval('x')", "fetch('https://example.com')"])
-def test_flagged_scripts_are_seen(text):
-    assert list(flagged(text, FLAGGED_SCRIPT))
-
-
 def test_innocent_words_pass():
     assert not list(flagged("# evaluate what the user requests; execute() does it\nsampler.evaluation(1)\nreexec = 1", FLAGGED_PYTHON))
-    assert not list(flagged("connection.disconnect(); // binding", FLAGGED_SCRIPT))
 
 
 def test_long_functions_are_seen():
