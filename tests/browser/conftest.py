@@ -104,7 +104,8 @@ def thrown(page: Page) -> Iterator[list[str]]:
         errors.append(str(error))
 
     def read(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and "avert" in f"{message.text} {message.location}".lower():
+        ours = message.text.startswith("Avert") or "/extensions/avert/" in message.location["url"]
+        if ours and message.type in ("error", "warning"):
             errors.append(message.text)
 
     page.on("pageerror", note)
