@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 from urllib.parse import urlparse
 
 import pytest
 from avert.tests.server import graphs, standins
 from avert.tests.server.hostserver import HostServer
+from avert.tests.server.newer import MODELS, NEWER, has_all, skip_if_too_new
 
 from tiers import find_host
 
@@ -22,20 +22,6 @@ NODES = {
 }  # fmt: skip
 # Whoever made a model, or the host's own collection.
 TRUSTED = ("Comfy-Org", "stabilityai", "black-forest-labs", "ByteDance", "lightx2v", "Wan-AI", "comfyanonymous", "Lightricks", "Qwen")
-# Workflows of models that the older host does not have: the host's class of the model, and a node that is missing there if there is one.
-NEWER = {
-    "vsf_z_image_turbo": ("ZImage", None),
-    "nag_z_image_turbo": ("ZImage", None),
-    "vlm_vsf_krea2": ("Krea2", None),
-    "vsf_ltx2": ("LTXAV", "LTXVConcatAVLatent"),
-    "vsf_minimax_h3": ("MiniMaxH3", "MiniMaxH3ImageToVideo"),
-}
-# The models of the others, which both hosts have.
-MODELS = {
-    "vsf_sd35_turbo": "SD3", "nag_flux_schnell": "FluxSchnell", "vsf_flux_schnell_amplify": "FluxSchnell", "nasa_sdxl_lightning": "SDXL",
-    "vsf_wan_few_step": "WAN21_T2V", "vsf_wan22_few_step": "WAN21_T2V", "vsf_sampler_negative_sd15": "SD15", "vsf_qwen_image": "QwenImage",
-    "dng_sdxl": "SDXL", "vlm_sd15": "SD15",
-}  # fmt: skip
 LINK = re.compile(r"\]\((https?://[^)]*)\)")
 
 
@@ -61,24 +47,13 @@ def test_host_offers_them_as_templates(server: HostServer) -> None:
     assert server.get(f"/api/workflow_templates/avert/{NAMES[0]}.json")["version"] == 0.4
 
 
-def _is_newer_host(info: dict[str, Any]) -> bool:
-    """Tell the host that has everything: it is the one that lists this node of its own."""
-    return "ManualSigmas" in info
-
-
-def _skip_if_too_new(name: str, info: dict[str, Any]) -> None:
-    """Skip what this host cannot load, if the list says so."""
-    if name in NEWER and not _is_newer_host(info):
-        pytest.skip(f"{name} needs a newer host than this: {NEWER[name]}")
-
-
 def test_list_of_newer_models_is_right(server: HostServer) -> None:
     """Every workflow names the model that it needs; the older host lacks just those on the list, the newer one has all."""
     host = find_host()
     assert host is not None
     source = (host / "comfy" / "supported_models.py").read_text(encoding="utf-8")
     info = server.object_info()
-    newer = _is_newer_host(info)
+    newer = has_all(info)
     assert sorted([*NEWER, *MODELS]) == [name for name in NAMES if not graphs.is_demo(name)]
     for name, model in {**MODELS, **{name: model for name, (model, _) in NEWER.items()}}.items():
         assert (f"class {model}(" in source) == (newer or name not in NEWER), f"{name}: {model}"
@@ -92,7 +67,7 @@ def test_list_of_newer_models_is_right(server: HostServer) -> None:
 def test_fits_this_host(server: HostServer, name: str) -> None:
     """Nodes, inputs, values and links exist on this host; the graph form and the API's form say the same."""
     info = server.object_info()
-    _skip_if_too_new(name, info)
+    skip_if_too_new(name, info)
     workflow = graphs.graph(name)
     assert workflow["version"] == 0.4
     prompt = graphs.api(name)
@@ -113,7 +88,7 @@ def test_fits_this_host(server: HostServer, name: str) -> None:
 def test_sockets_are_those_of_this_host(server: HostServer, name: str) -> None:
     """Each link goes from an output to an input of its kind, both at the place where this host has them."""
     info = server.object_info()
-    _skip_if_too_new(name, info)
+    skip_if_too_new(name, info)
     workflow = graphs.graph(name)
     nodes = {item["id"]: item for item in workflow["nodes"]}
     for item in workflow["nodes"]:
@@ -177,7 +152,7 @@ def test_has_a_picture(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_runs_on_tiny_models(server: HostServer, name: str) -> None:
     """The workflow runs to its end on tiny models, and its report says that it guided."""
-    _skip_if_too_new(name, server.object_info())
+    skip_if_too_new(name, server.object_info())
     result = server.run(standins.shrink(name))
     assert result.status == "success", result.error
     if name == "demo_model_demo" or (name.startswith("vlm_") and not graphs.is_demo(name)):
