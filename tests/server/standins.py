@@ -28,6 +28,7 @@ _LOADER_OUTPUTS = {
     "VAELoader": ("VAE",),
 }
 _SMALL = {"width": 128, "height": 128, "length": 5}
+MOST_STEPS = 10
 # Wan stands in for the other video models, SD3 for the other flow models, SD1.5 for the rest and for Flux: the wiring is what is tested.
 _VIDEO = ("_wan", "_ltx", "_minimax")
 _FLOW = ("_sd3", "_z_image", "_qwen_image", "_krea")
@@ -56,6 +57,8 @@ def shrink(name: str) -> Prompt:
                 body["inputs"][key] = outputs[gone[value[0]][value[1]]]
             elif key in _SMALL:
                 body["inputs"][key] = _SMALL[key]
+            elif key == "steps":
+                body["inputs"][key] = min(value, MOST_STEPS)
             elif key == "lora_name":
                 body["inputs"][key] = tiny.WAN_LORA if flow else tiny.SD15_LORA
     prompt = {**_watched(prompt), **copy.deepcopy(loaders)}
