@@ -13,7 +13,7 @@ class AvertDemoModel(io.ComfyNode):
             node_id="AvertDemoModel",
             display_name="Avert Demo Model",
             category="Avert",
-            search_aliases=["tiny model", "test model", "toy model", "demo world", "load checkpoint", "no download"],
+            search_aliases=["tiny model", "test model", "toy model", "demo world", "load checkpoint", "no download", "negative prompt"],
             description="A text-to-image model so small that it comes with the pack and draws in a second on any machine: 64 x 64 pictures of houses, "
             "cars, faces and other things, to try negative prompts on.",
             inputs=[

@@ -12,14 +12,19 @@ CATEGORY = "Avert/attention"
 ALIASES = [
     "negative prompt",
     "negative prompt cfg 1",
+    "negative prompt not working",
     "negative guidance",
+    "cfg 1",
     "distilled",
     "turbo",
     "lightning",
+    "few step",
+    "remove from picture",
     "NAG",
     "VSF",
     "NASA",
     "negpip",
+    "NAGuidance",
 ]
 
 

@@ -18,7 +18,17 @@ class AvertNegativePrompt(io.ComfyNode):
             node_id="AvertNegativePrompt",
             display_name="Avert Negative Prompt",
             category=CATEGORY,
-            search_aliases=["negative prompt", "clip text encode", "what to avoid", "VSF", "NAG"],
+            search_aliases=[
+                "negative prompt",
+                "negative prompt cfg 1",
+                "clip text encode",
+                "text encode",
+                "what to avoid",
+                "negpip",
+                "VSF",
+                "NAG",
+                "NASA",
+            ],
             description="Encodes what to avoid without padding: flipped or subtracted padding damages pictures.",
             inputs=[
                 take(io.Clip, "clip", tooltip="The same CLIP that encodes the positive prompt: CLIP, T5, or a language model."),
@@ -48,7 +58,7 @@ class AvertAmplify(io.ComfyNode):
             node_id="AvertAmplify",
             display_name="Avert Amplify",
             category=CATEGORY,
-            search_aliases=["extrapolate conditioning", "VSF flux", "amplify negative"],
+            search_aliases=["extrapolate conditioning", "VSF flux", "amplify negative", "stronger negative prompt", "negative prompt"],
             description="Pushes a prompt's embedding away from the empty prompt, so that it stands out from what always comes with it. VSF uses it on Flux Schnell.",
             inputs=[
                 one_of(

@@ -18,7 +18,17 @@ class AvertReport(io.ComfyNode):
             node_id="AvertReport",
             display_name="Avert Report",
             category="Avert",
-            search_aliases=["did it work", "attention map", "negative prompt report", "debug"],
+            search_aliases=[
+                "did it work",
+                "attention map",
+                "heatmap",
+                "negative prompt report",
+                "negative prompt not working",
+                "debug",
+                "NAG",
+                "VSF",
+                "DNG",
+            ],
             description="What the last run with this model did: blocks, steps, tokens, share of attention on the negative, size of the change, "
             "and where in the picture. Put it between the sampler and VAE Decode.",
             inputs=[

@@ -8,7 +8,18 @@ from ..guidance.score.presets import OWN, listed
 from ..host.api import NegativeSocket, io, one_of, take
 
 CATEGORY = "Avert/prediction"
-ALIASES = ["negative prompt", "negative guidance", "safety", "DNG", "SLD", "perp neg", "three-term cfg"]
+ALIASES = [
+    "negative prompt",
+    "negative prompt strength",
+    "negative guidance",
+    "cfg",
+    "safety",
+    "DNG",
+    "SLD",
+    "perp neg",
+    "perpneg",
+    "three-term cfg",
+]
 
 
 def model_and_negative(own_too: bool = True) -> list[Any]:

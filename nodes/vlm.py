@@ -19,6 +19,7 @@ from .vlm_inputs import asking, going_on, limits, sparing, watching
 
 ALIASES = [
     "VL-DNP",
+    "VLDNP",
     "VLM",
     "vision language model",
     "dynamic negative prompt",
@@ -88,7 +89,7 @@ class AvertLoadVLM(io.ComfyNode):
             node_id="AvertLoadVLM",
             display_name="Avert Load VLM",
             category="Avert",
-            search_aliases=["Qwen-VL", "vision language model", "transformers", "VLM loader"],
+            search_aliases=["Qwen-VL", "Qwen2.5-VL", "SmolVLM", "vision language model", "transformers", "VLM loader", "VL-DNP"],
             description="Loads a vision-language model from a folder in models/LLM or models/VLM, as it is published for transformers. Nothing is downloaded.",
             inputs=[
                 take(io.Combo, "model_name", options=known(), tooltip="A folder with config.json, tokenizer and *.safetensors files."),

@@ -71,6 +71,16 @@ OPTIONAL |= {"vlm", "vae", "examples", "example_answers", "min_change", "gate", 
 OPTIONAL |= {"image_3", "image_4", "captions", "difference"}
 
 
+# What people type into the search of the node menu, and a node that they are to find by it.
+TYPED = {
+    "nag": {"AvertNAG", "AvertVSF"}, "vsf": {"AvertVSF", "AvertNegativePrompt"}, "negpip": {"AvertVSF", "AvertNegativePrompt"},
+    "negative prompt cfg 1": {"AvertVSF", "AvertNAG", "AvertNASA", "AvertNegativePrompt"}, "perp neg": {"AvertPerpNeg"}, "perpneg": {"AvertPerpNeg"},
+    "dynamic negative": {"AvertDNG", "AvertVLMNegative"}, "safe latent": {"AvertSLD"}, "vl-dnp": {"AvertVLMNegative", "AvertLoadVLM"},
+    "qwen-vl": {"AvertVLMNegative", "AvertLoadVLM"}, "attention map": {"AvertReport"}, "no download": {"AvertDemoModel"},
+    "negative prompt": set(CONTRACT) - {"AvertLoadVLM"},
+}  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def pack() -> Iterator[ModuleType]:
     """Import the pack as nodes.load_custom_node does: by its file, under a name made of its path."""
@@ -109,6 +119,17 @@ def test_contract(nodes: dict[str, Any]) -> None:
         assert [output.get_io_type() for output in schema.outputs] == OUTPUTS[name]
         assert schema.category.startswith("Avert") and schema.description
         assert (ROOT / "js" / "docs" / f"{name}.md").is_file()
+
+
+@pytest.mark.parametrize("typed", TYPED)
+def test_search_finds_it(nodes: dict[str, Any], typed: str) -> None:
+    """Whoever knows only a method's short name, or the complaint, finds the node."""
+    if not hasattr(next(iter(nodes.values())).GET_SCHEMA(), "search_aliases"):
+        pytest.skip("this host has no search aliases")
+    schemas = {name: node.GET_SCHEMA() for name, node in nodes.items()}
+    found = {name for name, one in schemas.items() if typed in "\n".join([one.display_name, *one.search_aliases]).lower()}
+    assert found >= TYPED[typed], TYPED[typed] - found
+    assert all(len(set(one.search_aliases)) == len(one.search_aliases) >= 4 for one in schemas.values())
 
 
 def test_execute_takes_what_the_schema_says(nodes: dict[str, Any]) -> None:

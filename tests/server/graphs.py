@@ -1,13 +1,11 @@
-"""Read the example workflows: the frontend's graph form, the API's form, and tiny stand-ins for their models."""
+"""Read the example workflows: the frontend's graph form and the API's form."""
 
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
 from typing import Any
 
-from avert.tests.server import checkpoints as tiny
 from avert.tests.server.prompts import Prompt, node
 
 from tiers import ROOT
@@ -18,6 +16,8 @@ FRONTEND_ONLY = ("MarkdownNote", "Note", "Reroute", "PrimitiveNode")
 # The frontend keeps a widget of its own behind these inputs; it is not sent to the host.
 WITH_CONTROL = ("seed", "noise_seed")
 WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
+# A choice that brings inputs of its own, which are named behind a dot.
+NESTED = "COMFY_DYNAMICCOMBO_V3"
 
 
 def names() -> list[str]:
@@ -49,7 +49,7 @@ def api(name: str) -> Prompt:
 def known_only(prompt: Prompt, info: dict[str, Any]) -> Prompt:
     """Drop what a frontend sends beyond the host's inputs (titles, and the text of a preview)."""
     return {
-        key: node(body["class_type"], **{k: v for k, v in body["inputs"].items() if k in inputs_of(info[body["class_type"]])})
+        key: node(body["class_type"], **{k: v for k, v in body["inputs"].items() if k.split(".")[0] in inputs_of(info[body["class_type"]])})
         for key, body in prompt.items()
     }
 
@@ -59,8 +59,28 @@ def inputs_of(description: dict[str, Any]) -> dict[str, Any]:
     return {key: spec for kind in ("required", "optional") for key, spec in description["input"].get(kind, {}).items()}
 
 
-def _is_widget(spec: list[Any]) -> bool:
-    return isinstance(spec[0], list) or spec[0] in WIDGET_TYPES
+def is_widget(spec: list[Any]) -> bool:
+    """Tell an input with a value of its own from a socket; "FLOAT,INT" is a number, a list is an old combo."""
+    return isinstance(spec[0], list) or spec[0] == NESTED or set(spec[0].split(",")) <= set(WIDGET_TYPES)
+
+
+def choices(spec: list[Any]) -> list[Any] | None:
+    """Give what may be chosen; None for what is no choice."""
+    if spec[0] == NESTED:
+        return [option["key"] for option in spec[1]["options"]]
+    return spec[0] if isinstance(spec[0], list) else spec[1].get("options", []) if spec[0] == "COMBO" else None
+
+
+def _take(inputs: dict[str, Any], values: list[Any], key: str, spec: list[Any]) -> None:
+    """Move the values of one input from the widgets to the inputs."""
+    inputs[key] = values.pop(0)
+    options = spec[1] if len(spec) > 1 else {}
+    if options.get("control_after_generate", key in WITH_CONTROL):
+        values.pop(0)
+    if spec[0] == NESTED:
+        chosen = next(option for option in options["options"] if option["key"] == inputs[key])
+        for inner, inner_spec in inputs_of({"input": chosen["inputs"]}).items():
+            _take(inputs, values, f"{key}.{inner}", inner_spec)
 
 
 def to_api(workflow: dict[str, Any], info: dict[str, Any]) -> Prompt:
@@ -72,61 +92,9 @@ def to_api(workflow: dict[str, Any], info: dict[str, Any]) -> Prompt:
             continue
         values, inputs = list(item["widgets_values"]), {}
         for key, spec in inputs_of(info[item["type"]]).items():
-            if _is_widget(spec):
-                inputs[key] = values.pop(0)
-                options = spec[1] if len(spec) > 1 else {}
-                if options.get("control_after_generate", key in WITH_CONTROL):
-                    values.pop(0)
+            if is_widget(spec):
+                _take(inputs, values, key, spec)
         inputs |= {slot["name"]: links[slot["link"]] for slot in item["inputs"] if slot["link"] is not None}
         assert values == [], f"{item['type']} {item['id']}: values left over: {values}"
         prompt[str(item["id"])] = node(item["type"], **inputs)
     return prompt
-
-
-# -- stand-ins --------------------------------------------------------------------------------------------------------
-_SD3_LOADERS = {
-    "model": node("UNETLoader", unet_name=tiny.SD3_MODEL, weight_dtype="default"),
-    "clip": node("CLIPLoader", clip_name=tiny.CLIP_L, type="sd3"),
-    "vae": node("VAELoader", vae_name=tiny.SD3_VAE),
-}
-_WAN_LOADERS = {**_SD3_LOADERS, "model": node("UNETLoader", unet_name=tiny.WAN_MODEL, weight_dtype="default")}
-_SD15_LOADERS = {"model": node("CheckpointLoaderSimple", ckpt_name=tiny.SD15_CHECKPOINT)}
-_SD15_OUTPUTS = {"MODEL": ["model", 0], "CLIP": ["model", 1], "VAE": ["model", 2]}
-_PARTS = {"MODEL": ["model", 0], "CLIP": ["clip", 0], "VAE": ["vae", 0]}
-# What each loader node gives, by output slot.
-_LOADER_OUTPUTS = {
-    "CheckpointLoaderSimple": ("MODEL", "CLIP", "VAE"),
-    "UNETLoader": ("MODEL",),
-    "CLIPLoader": ("CLIP",),
-    "TripleCLIPLoader": ("CLIP",),
-    "VAELoader": ("VAE",),
-}
-_SMALL = {"width": 128, "height": 128, "length": 5}
-
-
-def shrink(name: str) -> Prompt:
-    """Give the API form of a workflow with tiny models and a tiny picture. Flux runs on the tiny SD1.5: the wiring is what is tested."""
-    if is_demo(name):
-        return api(name)
-    prompt = copy.deepcopy(api(name))
-    wan = "_wan_" in name
-    loaders, outputs = (_WAN_LOADERS if wan else _SD3_LOADERS, _PARTS) if wan or "_sd3" in name else (_SD15_LOADERS, _SD15_OUTPUTS)
-    gone = {key: _LOADER_OUTPUTS[body["class_type"]] for key, body in prompt.items() if body["class_type"] in _LOADER_OUTPUTS}
-    prompt = {key: body for key, body in prompt.items() if key not in gone}
-    for body in prompt.values():
-        for key, value in body["inputs"].items():
-            if isinstance(value, list) and value[0] in gone:
-                body["inputs"][key] = outputs[gone[value[0]][value[1]]]
-            elif key in _SMALL:
-                body["inputs"][key] = _SMALL[key]
-            elif key == "lora_name":
-                body["inputs"][key] = tiny.WAN_LORA if wan else tiny.SD15_LORA
-    return _without_video_decoder({**prompt, **copy.deepcopy(loaders)}) if wan else {**prompt, **copy.deepcopy(loaders)}
-
-
-def _without_video_decoder(prompt: Prompt) -> Prompt:
-    """Save the latent of a video: the older host loads Wan's autoencoder in its full size only."""
-    decoder = next(key for key, body in prompt.items() if body["class_type"] == "VAEDecode")
-    latent = prompt[decoder]["inputs"]["samples"]
-    kept = {key: body for key, body in prompt.items() if body["class_type"] not in ("VAEDecode", "SaveAnimatedWEBP")}
-    return {**kept, "save": node("SaveLatent", samples=latent, filename_prefix="wan")}
