@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 KEY = "avert_live"
 # Seconds between two messages, and between two previews: a reader sees no difference, and fast steps are not held up.
-PAUSE, PREVIEW_PAUSE = 0.1, 1.0
+PAUSE, PREVIEW_PAUSE = 0.2, 1.0
 
 
 class Live:

@@ -2,16 +2,19 @@
 import { make, words } from "./dom.js";
 import { say, short } from "./strings.js";
 
-/** Say from when on an answer was in force. */
+// What is no answer; the others are ("phrases", "nothing").
+const TROUBLE = ["failed", "refused", "unreadable"];
+
+/** Say what is avoided, and from when on if the answer changed it. */
 function effect(one) {
-    if (one.used === null) return say("notInForce");
-    return say("inForce", one.used + 1, one.negative.length ? one.negative.join(", ") : say("nothing"));
+    const negative = one.negative.length ? one.negative.join(", ") : say("nothing");
+    return one.used === null ? say("asBefore", negative) : say("inForce", one.used + 1, negative);
 }
 
 function card(one) {
     const when = one.sample ? say("seenOf", one.step + 1, one.sample + 1) : say("seen", one.step + 1);
     const seconds = one.seconds === null ? null : say("seconds", short(one.seconds));
-    const kind = one.kind && one.kind !== "answered" ? one.kind : null;
+    const kind = TROUBLE.includes(one.kind) ? say(one.kind) : null;
     const head = words("div", "avert-when avert-number", [when, seconds, kind].filter(Boolean).join(" \u00b7 "));
     const picture = one.picture ? make("img", { class: "avert-shot", src: one.picture, alt: "", draggable: "false" }) : make("div", { class: "avert-shot" });
     const said = words("div", "avert-said", one.said);

@@ -82,7 +82,7 @@ export function summaryOf(record) {
     else parts.push(record.total ? ["stepOf", last + 1, record.total] : ["step", last + 1]);
     const known = ["share", "change", "strength", "posterior"].map((name) => [name, seriesOf(record, name)[0]?.points.at(-1)?.[1]]);
     parts.push(...known.filter(([, value]) => value !== undefined).slice(0, 2));
-    const said = record.saw.findLast((one) => one.used !== null && one.negative.length);
-    if (record.saw.length) parts.push(said ? ["avoids", said.negative.join(", ")] : ["looked", record.saw.length]);
+    const said = record.saw.at(-1);
+    if (said) parts.push(said.negative.length ? ["avoids", said.negative.join(", ")] : ["looked", record.saw.length]);
     return parts;
 }

@@ -38,7 +38,10 @@ const ENGLISH = {
     seenOf: "step {0}, picture {1}",
     seconds: "{0} s",
     inForce: "from step {0}: {1}",
-    notInForce: "not in force yet",
+    asBefore: "as before: {0}",
+    failed: "failed",
+    refused: "refused",
+    unreadable: "no list",
     nothing: "nothing to avoid",
     settingKeep: "Keep what the last run did in the workflow (shown again when it is reopened)",
 };
@@ -80,7 +83,10 @@ const CHINESE = {
     seenOf: "第 {0} 步，第 {1} 张",
     seconds: "{0} 秒",
     inForce: "自第 {0} 步：{1}",
-    notInForce: "尚未生效",
+    asBefore: "不变：{0}",
+    failed: "出错",
+    refused: "拒绝回答",
+    unreadable: "没有列表",
     nothing: "没有需要避免的内容",
     settingKeep: "在工作流中保留上次运行的结果（重新打开时再次显示）",
 };

@@ -16,7 +16,14 @@ class AvertCompare(io.ComfyNode):
             node_id="AvertCompare",
             display_name="Avert Compare",
             category="Avert",
-            search_aliases=["before after", "side by side", "with and without", "contact sheet", "image difference"],
+            search_aliases=[
+                "compare negative prompt",
+                "before after",
+                "side by side",
+                "with and without",
+                "contact sheet",
+                "image difference",
+            ],
             description="Pictures beside each other with captions, and where they differ: without and with a negative, from the same seed.",
             inputs=[
                 take(io.Image, "image_1", tooltip="The picture that others are compared with, as the one without a negative."),

@@ -63,7 +63,7 @@ def curve(node: str, text: str, *steps: int) -> dict[str, Any]:
 
 def saw(node: str, step: int, said: str = "a hat", used: int | None = None, **more: Any) -> dict[str, Any]:
     """Give what a vision-language model was shown and said."""
-    entry = {"node": node, "step": step, "sample": 0, "picture": picture(32), "said": said, "kind": "answered", "seconds": 0.81}
+    entry = {"node": node, "step": step, "sample": 0, "picture": picture(32), "said": said, "kind": "phrases", "seconds": 0.81}
     return {**entry, "used": used, "negative": [said], **more}
 
 

@@ -62,6 +62,20 @@ def test_workflow_opens(page: Page, server: HostServer, thrown: list[str], name:
     assert thrown == []
 
 
+@pytest.mark.parametrize(("name", "kind"), [("vsf_demo", "AvertVSF"), ("nag_demo", "AvertNAG")])
+def test_workflow_of_an_older_version_opens(page: Page, server: HostServer, thrown: list[str], name: str, kind: str) -> None:
+    """Before there were presets their widget was not saved; it opens with what it did then."""
+    graph = copy.deepcopy(graphs.graph(name))
+    for item in graph["nodes"]:
+        if item["type"] == kind:
+            assert item["widgets_values"].pop() == "custom"
+            item.pop("properties")
+    page.evaluate(LOAD, graph)
+    assert complaints(page) == []
+    assert graphs.known_only(page.evaluate(PROMPT), server.object_info()) == graphs.api(name)
+    assert thrown == []
+
+
 def test_report_can_be_read(page: Page, server: HostServer, thrown: list[str], tmp_path: Path) -> None:
     """Queued from the frontend, the run shows the report's plot on its node and its words in the preview."""
     page.evaluate(LOAD, graphs.graph("vsf_sampler_negative_sd15"))

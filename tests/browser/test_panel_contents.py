@@ -25,13 +25,16 @@ def test_what_a_model_saw_and_said(page: Page, thrown: list[str], drawn: str) ->
     assert panel(page, report).get_by_role("tab", name="Seen and said").count() == 0
     send(page, part(guide, 1, saw=[saw(watcher, 1)]))
     film = panel(page, report).locator(".avert-card")
-    assert "not in force yet" in film.inner_text() and "0.81 s" in film.inner_text()
-    send(page, part(guide, 2, saw=[saw(watcher, 1, used=2), saw(watcher, 2, kind="late", negative=[])]))
-    assert film.count() == 2 and "from step 3: a hat" in film.first.inner_text() and "late" in film.last.inner_text()
+    assert "as before: a hat" in film.inner_text() and "0.81 s" in film.inner_text()
+    send(page, part(guide, 2, saw=[saw(watcher, 1, used=2), saw(watcher, 2, kind="refused")]))
+    assert film.count() == 2 and "from step 3: a hat" in film.first.inner_text() and "refused" in film.last.inner_text()
+    assert page.locator(".avert-failed").count() == 1
     assert film.first.locator("img").get_attribute("src").startswith("data:image/jpeg,")
     assert "avoids a hat" in summary(page, watcher)
     panel(page, report).get_by_role("tab", name="About this run").click()
     assert "inside the attention" in panel(page, report).locator(".avert-notes").inner_text()
+    send(page, part(guide, 3, saw=[saw(watcher, 3, "nothing", kind="nothing", used=4, negative=[])]))
+    assert "from step 5: nothing to avoid" in film.last.inner_text() and "looked 3" in summary(page, watcher)
     assert thrown == []
 
 
