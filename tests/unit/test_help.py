@@ -50,3 +50,15 @@ def test_translation_is_chinese(node: str) -> None:
     text = read(node, "zh")
     assert len(HAN.findall(text)) > 50
     assert text.splitlines()[0].startswith(read(node).splitlines()[0].split(" (")[0])
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_pictures_are_those_of_the_workflows(node: str) -> None:
+    """Every picture that a page shows is there; one that a workflow has too is the same file, so that a new one is not forgotten here."""
+    for name in re.findall(r"!\[[^]]*\]\(([^)]*)\)", read(node)):
+        shown, thumbnail = PAGES / name, ROOT / "workflows" / name
+        assert shown.is_file()
+        # The strip of compare_demo is what Avert Compare makes; the workflow's own thumbnail shows more.
+        if node != "AvertCompare":
+            assert shown.read_bytes() == thumbnail.read_bytes()
+    assert node == "AvertLoadVLM" or "](" in read(node).split("##")[0]
