@@ -40,7 +40,7 @@ class Live:
         self._channel = channel
         self._run = uuid.uuid4().hex
         self._watches: tuple[Watch, ...] = ()
-        self._previewer = linear_preview(guider.model_patcher.model.latent_format) if recorder.with_map else None
+        self._with_picture = recorder.with_map
         self._denoised: Tensor | None = None
         self._since = 0
         self._heard = 0
@@ -111,7 +111,13 @@ class Live:
     def _preview(self) -> bytes:
         """Draw the newest prediction's first picture as the host's fastest preview does; nothing for latents that are no pictures."""
         latent = self._denoised
-        if self._previewer is None or latent is None or latent.ndim not in (4, 5):
+        if not self._with_picture or latent is None or latent.ndim not in (4, 5):
             return b""
         middle = latent[:1] if latent.ndim == 4 else latent[:1, :, latent.shape[2] // 2 : latent.shape[2] // 2 + 1]
-        return as_jpeg(self._previewer.decode_latent_to_preview(middle))
+        try:
+            previewer = linear_preview(self._guider.model_patcher.model.latent_format)
+            return b"" if previewer is None else as_jpeg(previewer.decode_latent_to_preview(middle))
+        except Exception:
+            log.exception("Avert: the panel cannot show this model's picture; the run is not affected.")
+            self._with_picture = False
+            return b""

@@ -17,7 +17,9 @@ from torch.nn.functional import interpolate
 from .report import RunReport, Shown
 
 VERSION = 1
-MAP_SIDE = 48
+MAP_SIDE = 32
+# The host keeps what nodes showed for thousands of runs.
+MOST_MAPS = 32
 ANSWER_CHARACTERS = 600
 
 
@@ -80,8 +82,13 @@ def _curve(curve: dict[str, Any]) -> dict[str, Any]:
 
 
 def _maps(steps: list[dict[str, Any]], maps: Tensor | None) -> list[dict[str, Any]]:
-    """Write the first picture's map of each step; of a video the mean over its frames."""
-    return [] if maps is None else [_map(step["step"], one[0].mean(0)) for step, one in zip(steps, maps, strict=True)]
+    """Write the first picture's map of each step, or of as many as are kept; of a video the mean over its frames."""
+    if maps is None:
+        return []
+    known = list(zip(steps, maps, strict=True))
+    # Spread over the run, the last among them.
+    chosen = known if len(known) <= MOST_MAPS else [known[(i + 1) * len(known) // MOST_MAPS - 1] for i in range(MOST_MAPS)]
+    return [_map(step["step"], one[0].mean(0)) for step, one in chosen]
 
 
 def _map(step: int, values: Tensor) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-SIDE, QUALITY = 96, 70
+SIDE, QUALITY = 80, 65
 
 
 def thumbnail(picture: Tensor) -> bytes:

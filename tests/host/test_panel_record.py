@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 import numpy as np
 import torch
 from avert.host.install import last_report
-from avert.host.panel import MAP_SIDE, as_panel
+from avert.host.panel import MAP_SIDE, MOST_MAPS, as_panel
 from avert.host.report import NodeReport, RunReport
 from avert.host.report_film import FRAME_HEIGHT, MOST_FRAMES, frames
 from avert.host.report_picture import draw_plot
@@ -51,6 +51,12 @@ def test_large_maps_are_shrunk_without_losing_their_shape_or_mean() -> None:
     values = np.frombuffer(bytes.fromhex(one["data"]), np.uint8) / 255 * one["top"]
     assert (one["height"], one["width"]) == (MAP_SIDE, MAP_SIDE // 2)
     assert abs(values.mean() - float(maps.mean())) < 0.01
+
+
+def test_of_many_steps_some_maps_are_kept_up_to_the_last() -> None:
+    steps = [step(number, [0.1], [0.1]) for number in range(100)]
+    kept = [one["step"] for one in as_panel(report(steps=steps, maps=torch.rand(100, 1, 1, 2, 2)))["maps"]]
+    assert len(kept) == MOST_MAPS == len(set(kept)) and kept == sorted(kept) and kept[-1] == 99
 
 
 def test_what_was_seen_and_said_is_in_the_record_and_in_the_plot(demo_worlds: dict[str, Any]) -> None:
