@@ -141,13 +141,16 @@ def perp_neg(model: Any, texts: Texts, scale: float) -> Sampling:
 
 def core_nag(model: Any, texts: Texts, scale: float) -> Sampling:
     """The host's own NAG node with its own defaults: it takes the sampler's negative, and switches the host's saving at cfg 1 off."""
-    from comfy_extras.nodes_nag import NAGuidance
+    try:
+        from comfy_extras.nodes_nag import NAGuidance
+    except ImportError:
+        raise SystemExit('This ComfyUI has no NAG node of its own; leave "ComfyUI\'s NAG" out of --methods.') from None
 
     return Sampling(NAGuidance.execute(model, scale, 0.5, 1.5).args[0], texts.positive, texts.padded_negative, 1.0)
 
 
 def core_perp_neg(model: Any, texts: Texts, scale: float) -> Sampling:
-    """The host's own Perp-Neg."""
+    """The host's own Perp-Neg, which takes its right angle over the whole batch."""
     from comfy_extras.nodes_perpneg import PerpNeg
 
     return Sampling(PerpNeg.execute(model, texts.empty, scale).args[0], texts.positive, texts.padded_negative, CFG)

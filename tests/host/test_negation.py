@@ -74,7 +74,11 @@ def test_the_judge_is_right_about_drawn_pictures(bench: Bench) -> None:
     assert min(bench.real.judge.values()) >= 0.97
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+# The host's own Perp-Neg mixes the pictures of a batch, and 0.3.64 has no NAG of its own.
+OURS = [method for method in METHODS if not method.name.startswith("ComfyUI's")]
+
+
+@pytest.mark.parametrize("method", OURS, ids=lambda method: method.name)
 def test_a_batch_of_different_prompts_is_what_each_is_alone(world: World, method: Method) -> None:
     """The benchmark puts a row for each prompt into one batch, the negatives too."""
     pairs = [pair for pair in related() if pair.negative in ("roof", "sail", "flame")]
