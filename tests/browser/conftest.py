@@ -119,7 +119,7 @@ def _frontend() -> tuple[int, ...]:
     return tuple(int(part) for part in importlib.metadata.version("comfyui_frontend_package").split(".")[:2])
 
 
-@pytest.fixture(params=["canvas", "page"])
+@pytest.fixture(params=["canvas", pytest.param("page", marks=pytest.mark.slow)])
 def drawn(page: Page, request: pytest.FixtureRequest) -> Iterator[str]:
     """Let the canvas draw the nodes, or the page (Nodes 2.0)."""
     if request.param == "page" and _frontend() < DOM_ON_PAGE:
