@@ -1,7 +1,7 @@
 // Register the panels with the frontend.
 import { make } from "./dom.js";
 import { addPanel, growNode, guarded, listen, pageLaysOut, passPointer, passWheel, redrawCanvas, register, typeOf } from "./host.js";
-import { KEEP, KEY, REPORT, WATCHER, enter, keep, kept, receive, report, stopAll } from "./live.js";
+import { KEEP, KEY, REPORT, WATCHER, enter, keep, kept, receive, report, resume, stopAll } from "./live.js";
 import { Panel } from "./panel.js";
 import { say } from "./strings.js";
 
@@ -73,6 +73,9 @@ register({
         listen("avert.run", receive);
         listen("execution_interrupted", stopAll);
         listen("execution_error", stopAll);
+    },
+    afterConfigureGraph() {
+        guarded(resume);
     },
     nodeCreated(node) {
         if (NODES.includes(typeOf(node))) guarded(attach, node);

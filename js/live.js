@@ -12,7 +12,7 @@ export const WATCHER = "AvertVLMNegative";
 const MOST_RUNS = 8;
 // node -> its panel; gone with the node.
 const panels = new WeakMap();
-// id of a run -> {record, graph}
+// id of a run -> {record, graph, unseen}: whether something came while another workflow was open
 const runs = new Map();
 
 export function enter(node, panel) {
@@ -54,11 +54,20 @@ export function kept(node, id) {
     return { open: stored.open === true, record: run && { finished: false, ...run } };
 }
 
-function show(run, { record, graph }) {
-    if (graph !== openGraph()) return;
+function show(run, known) {
+    const { record, graph } = known;
+    known.unseen = graph !== openGraph();
+    if (known.unseen) return;
     for (const [node, id] of showing(record)) {
         panels.get(node).show(id === null ? record : viewFor(record, id), run);
         if (record.finished !== undefined) keep(node);
+    }
+}
+
+/** Show in a workflow that has just been opened what goes on in it, and what came while another one was. */
+export function resume() {
+    for (const [run, known] of runs) {
+        if (known.record.finished === undefined || known.unseen) show(run, known);
     }
 }
 

@@ -87,8 +87,14 @@ def send(page: Page, *messages: Any, run: str = "") -> None:
 
 
 def load(page: Page, graph: dict[str, Any]) -> None:
-    """Open a workflow, and wait until its panels stand. What is sent next belongs to a run of its own."""
+    """Open a workflow, and wait until its panels stand. Runs so far have stopped; what is sent next belongs to one of its own."""
+    page.evaluate(SEND, [["execution_interrupted", {}]])
     LOADED["run"] = uuid.uuid4().hex
+    reopen(page, graph)
+
+
+def reopen(page: Page, graph: dict[str, Any]) -> None:
+    """Open a workflow while the run goes on."""
     page.evaluate(LOAD, graph)
     page.wait_for_timeout(300)
     page.evaluate(FRAMES)

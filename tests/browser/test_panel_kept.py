@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from avert.tests.server import graphs
 
-from panel_records import HOSTILE, attention, curve, load, look, part, picture, saw, send, whole
+from panel_records import HOSTILE, attention, curve, load, look, part, picture, reopen, saw, send, whole
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -62,6 +62,30 @@ def test_a_run_comes_back_with_its_workflow(page: Page, thrown: list[str]) -> No
     assert len(it.query_selector_all(".avert-chart")) == 2 and "take care" in it.inner_text()
     assert page.evaluate_handle(ELEMENT, node).as_element().query_selector("button").get_attribute("aria-expanded") == "true"
     assert thrown == []
+
+
+def test_a_run_goes_on_when_its_workflow_is_opened_again(page: Page, thrown: list[str]) -> None:
+    """The frontend itself opens it anew when the language is changed."""
+    _, node, report = demo(page)
+    send(page, part(str(node), 0))
+    reopen(page, page.evaluate(SAVED))
+    assert page.evaluate(SUMMARY, report).startswith("step 1 of 8")
+    send(page, part(str(node), 1))
+    assert page.evaluate(SUMMARY, report).startswith("step 2 of 8") and thrown == []
+
+
+def test_a_run_that_ends_while_another_workflow_is_open(page: Page, thrown: list[str]) -> None:
+    """It is shown, and kept, when the user comes back."""
+    _, node, report = demo(page)
+    saved = page.evaluate(SAVED)
+    send(page, part(str(node), 0))
+    reopen(page, copy.deepcopy(graphs.graph("compare_demo")))
+    send(page, {**part(str(node), 1), "finished": True})
+    reopen(page, saved)
+    assert page.evaluate(SUMMARY, report).startswith("8 steps") and len(stored(page, report)["run"]["steps"]) == 2
+    send(page, whole(str(node)), run="later")
+    load(page, saved)
+    assert page.evaluate(SUMMARY, report) == "no run yet" and thrown == []
 
 
 def test_what_is_kept_is_small(page: Page, thrown: list[str]) -> None:
