@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .model.autoencoder import Autoencoder
-from .training import Average, batches, course, descend, log, resume, save, start
+from .training import Average, batches, course, descend, log, offer_worlds, resume, save, start, world_of
 from .world.dataset import make, to_float
 
 PICTURES, SEED, CROP = 40_000, 1_000, 32
@@ -75,20 +75,25 @@ def main() -> None:
     options.add_argument("--crop-steps", type=int, default=4500)
     options.add_argument("--whole-steps", type=int, default=1200)
     options.add_argument("--whole-only", action="store_true")
+    options.add_argument("--whole-rate", type=float, default=7e-4, help="lower, when it only goes on")
+    offer_worlds(options)
     chosen, started = options.parse_args(), time.time()
-    start(SEED)
-    pictures, held_out = make(PICTURES, SEED).pictures, make(512, SEED + 1).pictures
+    kinds, folder, more = world_of(chosen)
+    start(SEED + more)
+    pictures, held_out = make(PICTURES, SEED + more, kinds=kinds).pictures, make(512, SEED + more + 1, kinds=kinds).pictures
     model = Autoencoder()
     model.initialise()
     if chosen.whole_only:
-        resume("autoencoder", model)
+        resume("autoencoder", model, folder)
     model.to(memory_format=torch.channels_last)
     if not chosen.whole_only:
-        generator = torch.Generator().manual_seed(SEED)
+        generator = torch.Generator().manual_seed(SEED + more)
         learn(model, pictures, chosen.crop_steps, 20, 1.2e-3, lambda part: crops(part, generator))
-    learn(model, pictures, chosen.whole_steps, 8, 7e-4, lambda part: to_float(part).contiguous(memory_format=torch.channels_last))
+    learn(
+        model, pictures, chosen.whole_steps, 8, chosen.whole_rate, lambda part: to_float(part).contiguous(memory_format=torch.channels_last)
+    )
     summary = {"crop_steps": chosen.crop_steps, "whole_steps": chosen.whole_steps, "pictures": PICTURES, **error(model, held_out)}
-    save("autoencoder", model.state_dict(), summary, started)
+    save("autoencoder", model.state_dict(), summary, started, folder)
 
 
 if __name__ == "__main__":

@@ -13,12 +13,13 @@ import time
 import torch
 from torch import Tensor, nn
 
+from .latents import SEED as LATENTS_SEED
 from .latents import captions, load_autoencoder, scenes_and_latents
 from .measure_training import main_thing_shown
 from .model.config import MULTIPLIER
 from .model.mmdit import MMDiT
 from .model.text_encoder import TextEncoder
-from .training import Average, batches, course, descend, log, optimisers_for, resume, save, start
+from .training import Average, batches, begin_with_first, course, descend, log, offer_worlds, optimisers_for, resume, save, start, world_of
 
 SCENES, SEED, BATCH, DROPOUT = 24_000, 3_000, 64, 0.05
 
@@ -51,33 +52,42 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--steps", type=int, default=4400)
     options.add_argument("--resume", action="store_true", help="go on from the weights that are there")
+    options.add_argument("--batch", type=int, default=BATCH)
+    options.add_argument("--begin-with-first", action="store_true", help="start from the first world's diffusion model")
+    offer_worlds(options)
     chosen = options.parse_args()
     steps = chosen.steps
     started = time.time()
-    start(SEED)
-    rng = random.Random(SEED)
-    scenes, latents = scenes_and_latents(SCENES)
+    kinds, folder, more = world_of(chosen)
+    start(SEED + more)
+    rng = random.Random(SEED + more)
+    scenes, latents = scenes_and_latents(SCENES, kinds, LATENTS_SEED + more, folder)
     model = nn.ModuleDict({"text_encoder": TextEncoder(), "diffusion_model": MMDiT()})
-    about = {"steps_before": resume("few_step", model) if chosen.resume else 0, "batch": BATCH, "scenes": SCENES}
+    about = {"steps_before": resume("few_step", model, folder) if chosen.resume else 0, "batch": chosen.batch, "scenes": SCENES}
+    if chosen.begin_with_first:
+        begin_with_first("few_step", model)
+        about["began_with"] = "the first world's diffusion model"
     average = Average(model)
     optimisers = optimisers_for(model)
     running = 1.0
-    for step, rows in enumerate(batches(SCENES, BATCH, steps, SEED)):
-        loss = loss_of(model, latents[rows], captions(rng, scenes, rows.tolist(), DROPOUT))
+    for step, rows in enumerate(batches(SCENES, chosen.batch, steps, SEED + more)):
+        loss = loss_of(model, latents[rows], captions(rng, scenes, rows.tolist(), DROPOUT, kinds.words))
         descend(optimisers, model, loss, course(step, steps))
         average.follow(model)
         running += 0.01 * (loss.item() - running)
         if step % 200 == 0:
             log.info("step %d loss %.4f", step, running)
         if step % 1000 == 999:
-            save("few_step", average.weights, {**about, "steps": step + 1, "loss": round(running, 4)}, started)
+            save("few_step", average.weights, {**about, "steps": step + 1, "loss": round(running, 4)}, started, folder)
     model.load_state_dict(average.weights)
     model.eval()
     shown = {
-        f"main_thing_shown_{count}_steps": main_thing_shown(lambda tokens, count=count: sample(model, tokens, count), load_autoencoder())
+        f"main_thing_shown_{count}_steps": main_thing_shown(
+            lambda tokens, count=count: sample(model, tokens, count), load_autoencoder(folder), kinds, folder
+        )
         for count in (4, 8)
     }
-    save("few_step", average.weights, {**about, "steps": steps, "loss": round(running, 4), **shown}, started)
+    save("few_step", average.weights, {**about, "steps": steps, "loss": round(running, 4), **shown}, started, folder)
 
 
 if __name__ == "__main__":

@@ -17,12 +17,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from .latents import SEED as LATENTS_SEED
 from .latents import captions, load_autoencoder, scenes_and_latents
 from .measure_training import main_thing_shown
 from .model.config import BETAS, UNET
 from .model.text_encoder import TextEncoder
 from .model.tokenizer import padded
-from .training import Average, batches, course, descend, log, optimisers_for, resume, save, start
+from .training import Average, batches, begin_with_first, course, descend, log, offer_worlds, optimisers_for, resume, save, start, world_of
 
 SCENES, SEED, BATCH, DROPOUT = 24_000, 4_000, 96, 0.15
 
@@ -85,33 +86,40 @@ def main() -> None:
     options.add_argument("--steps", type=int, default=4000)
     options.add_argument("--comfyui", type=Path, default=Path(os.environ.get("COMFYUI_PATH", "~/comfy/ComfyUI")))
     options.add_argument("--resume", action="store_true", help="go on from the weights that are there")
+    options.add_argument("--batch", type=int, default=BATCH)
+    options.add_argument("--begin-with-first", action="store_true", help="start from the first world's diffusion model")
+    offer_worlds(options)
     chosen = options.parse_args()
     steps, started = chosen.steps, time.time()
-    start(SEED)
-    rng, kept = random.Random(SEED), kept_signal()
-    scenes, latents = scenes_and_latents(SCENES)
+    kinds, folder, more = world_of(chosen)
+    start(SEED + more)
+    rng, kept = random.Random(SEED + more), kept_signal()
+    scenes, latents = scenes_and_latents(SCENES, kinds, LATENTS_SEED + more, folder)
     model = nn.ModuleDict({"text_encoder": TextEncoder(), "diffusion_model": build_unet(chosen.comfyui)})
-    about = {"steps_before": resume("guided", model) if chosen.resume else 0, "batch": BATCH, "scenes": SCENES}
+    about = {"steps_before": resume("guided", model, folder) if chosen.resume else 0, "batch": chosen.batch, "scenes": SCENES}
+    if chosen.begin_with_first:
+        begin_with_first("guided", model)
+        about["began_with"] = "the first world's diffusion model"
     average = Average(model)
     optimisers = optimisers_for(model)
     running = 1.0
-    for step, rows in enumerate(batches(SCENES, BATCH, steps, SEED)):
-        loss = loss_of(model, kept, latents[rows], captions(rng, scenes, rows.tolist(), DROPOUT))
+    for step, rows in enumerate(batches(SCENES, chosen.batch, steps, SEED + more)):
+        loss = loss_of(model, kept, latents[rows], captions(rng, scenes, rows.tolist(), DROPOUT, kinds.words))
         descend(optimisers, model, loss, course(step, steps))
         average.follow(model)
         running += 0.01 * (loss.item() - running)
         if step % 200 == 0:
             log.info("step %d loss %.4f", step, running)
         if step % 1000 == 999:
-            save("guided", average.weights, {**about, "steps": step + 1, "loss": round(running, 4)}, started)
+            save("guided", average.weights, {**about, "steps": step + 1, "loss": round(running, 4)}, started, folder)
     model.load_state_dict(average.weights)
     model.eval()
-    decoder = load_autoencoder()
+    decoder = load_autoencoder(folder)
     shown = {
-        f"main_thing_shown_cfg_{cfg:g}": main_thing_shown(lambda tokens, cfg=cfg: sample(model, kept, tokens, cfg), decoder)
+        f"main_thing_shown_cfg_{cfg:g}": main_thing_shown(lambda tokens, cfg=cfg: sample(model, kept, tokens, cfg), decoder, kinds, folder)
         for cfg in (1.0, 3.0, 5.0)
     }
-    save("guided", average.weights, {**about, "steps": steps, "loss": round(running, 4), **shown}, started)
+    save("guided", average.weights, {**about, "steps": steps, "loss": round(running, 4), **shown}, started, folder)
 
 
 if __name__ == "__main__":

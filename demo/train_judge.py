@@ -14,10 +14,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from .model.judge import Judge
-from .training import Average, batches, course, descend, log, save, start
+from .training import Average, batches, course, descend, log, offer_worlds, save, start, world_of
 from .world.dataset import Scenes, make, to_float
-from .world.scene import LABELS
-from .world.things import THINGS
+from .world.kinds import Kinds
 
 PICTURES, SEED, BATCH = 60_000, 2_000_000, 128
 
@@ -42,23 +41,23 @@ def disturbed(pictures: Tensor, generator: torch.Generator) -> Tensor:
     return ((pictures + noise) * contrast + light).clamp(-1, 1)
 
 
-def both_worlds(count: int, seed: int) -> Scenes:
+def both_ways(count: int, seed: int, kinds: Kinds) -> Scenes:
     """Draw half of the scenes as the world has them, half with each usual part as often there as not."""
-    own, even = make(count // 2, seed), make(count - count // 2, seed + 1, usual=0.5)
+    own, even = make(count // 2, seed, kinds=kinds), make(count - count // 2, seed + 1, usual=0.5, kinds=kinds)
     return Scenes(torch.cat([own.pictures, even.pictures]), own.captions + even.captions, torch.cat([own.truth, even.truth]))
 
 
 @torch.no_grad()
-def accuracy(judge: Judge, pictures: Tensor, truth: Tensor) -> dict[str, float]:
+def accuracy(judge: Judge, pictures: Tensor, truth: Tensor, kinds: Kinds) -> dict[str, float]:
     """Return how often the main thing is right, how often a label is right where its answer is open, and the worst label's balanced accuracy."""
     logits = torch.cat([judge(part) for part in pictures.split(256)])
-    things = len(THINGS)
+    things = len(kinds.things)
     shown = truth[:, :things].bool().any(1)
     main = logits[shown, :things].argmax(1) == truth[shown, :things].argmax(1)
     right = (logits > 0) == truth.bool()
     there = truth.bool()
-    sensitivity = torch.stack([right[there[:, i], i].float().mean() for i in range(len(LABELS))])
-    specificity = torch.stack([right[~there[:, i], i].float().mean() for i in range(len(LABELS))])
+    sensitivity = torch.stack([right[there[:, i], i].float().mean() for i in range(len(kinds.labels))])
+    specificity = torch.stack([right[~there[:, i], i].float().mean() for i in range(len(kinds.labels))])
     balanced = (sensitivity + specificity) / 2
     return {
         "main_thing": round(main.float().mean().item(), 4), "labels": round(right.float().mean().item(), 5),
@@ -66,25 +65,27 @@ def accuracy(judge: Judge, pictures: Tensor, truth: Tensor) -> dict[str, float]:
     }  # fmt: skip
 
 
-def measured(judge: Judge, held_out: Scenes) -> dict[str, dict[str, float]]:
+def measured(judge: Judge, held_out: Scenes, kinds: Kinds) -> dict[str, dict[str, float]]:
     """Measure on sharp, blurred and noisy pictures that were not trained on."""
     sharp = to_float(held_out.pictures)
     noise = 0.08 * torch.randn(sharp.shape, generator=torch.Generator().manual_seed(SEED))
     cases = {"sharp": sharp, "blurred (sigma 1 px)": blurred(sharp, 1.0), "noisy (sigma 0.08)": (sharp + noise).clamp(-1, 1)}
-    return {name: accuracy(judge, pictures, held_out.truth) for name, pictures in cases.items()}
+    return {name: accuracy(judge, pictures, held_out.truth, kinds) for name, pictures in cases.items()}
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--steps", type=int, default=1500)
-    steps = options.parse_args().steps
-    started = time.time()
-    start(SEED)
-    scenes, held_out = both_worlds(PICTURES, SEED), both_worlds(6000, SEED + 2)
-    judge, generator = Judge(len(LABELS)), torch.Generator().manual_seed(SEED)
+    offer_worlds(options)
+    chosen = options.parse_args()
+    steps, started = chosen.steps, time.time()
+    kinds, folder, more = world_of(chosen)
+    start(SEED + more)
+    scenes, held_out = both_ways(PICTURES, SEED + more, kinds), both_ways(6000, SEED + more + 2, kinds)
+    judge, generator = Judge(len(kinds.labels)), torch.Generator().manual_seed(SEED + more)
     average = Average(judge, 0.99)
     optimisers = {torch.optim.AdamW(judge.parameters(), weight_decay=1e-3): 3e-3}
-    for step, rows in enumerate(batches(PICTURES, BATCH, steps, SEED)):
+    for step, rows in enumerate(batches(PICTURES, BATCH, steps, SEED + more)):
         logits = judge(disturbed(to_float(scenes.pictures[rows]), generator))
         loss = functional.binary_cross_entropy_with_logits(logits, scenes.truth[rows].float())
         descend(optimisers, judge, loss, course(step, steps, 100))
@@ -94,7 +95,11 @@ def main() -> None:
     judge.load_state_dict(average.weights)
     judge.eval()
     save(
-        "judge", judge.state_dict(), {"steps": steps, "batch": BATCH, "pictures": PICTURES, "held_out": measured(judge, held_out)}, started
+        "judge",
+        judge.state_dict(),
+        {"steps": steps, "batch": BATCH, "pictures": PICTURES, "held_out": measured(judge, held_out, kinds)},
+        started,
+        folder,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import math
@@ -14,11 +15,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .world.kinds import FIRST, SECOND, WORLDS, Kinds
+
 WEIGHTS = Path(__file__).resolve().parent / "weights"
-SUMMARY = WEIGHTS / "training.json"
+# Models of the second world are for benchmarks alone.
+OTHER_WEIGHTS = WEIGHTS.parent.parent / "benchmarks" / "second_world"
+SUMMARY = "training.json"
+OTHER_SEED = 500_000
 # The matrices of attention, MLP and convolutions inside MMDiT, CLIP and UNet; not those that modulate, embed or give out.
 INSIDE = re.compile(r"joint_blocks\..*(attn|mlp)|encoder\.layers\.|transformer_blocks\.|(in|out)_layers\.")
 log = logging.getLogger("demo")
+
+
+def world_of(options: argparse.Namespace) -> tuple[Kinds, Path, int]:
+    """Give the world that was chosen, the folder of its weights, and what is added to the seeds."""
+    return (FIRST, WEIGHTS, 0) if options.world == FIRST.name else (SECOND, OTHER_WEIGHTS, OTHER_SEED)
+
+
+def offer_worlds(options: argparse.ArgumentParser) -> None:
+    options.add_argument("--world", choices=list(WORLDS), default=FIRST.name, help="which world's things to learn")
 
 
 def start(seed: int) -> None:
@@ -118,39 +133,47 @@ class Average:
                 self.weights[name].copy_(value)
 
 
-def resume(name: str, model: nn.Module) -> int:
+def resume(name: str, model: nn.Module, folder: Path = WEIGHTS) -> int:
     """Go on from the weights that an earlier training saved; return how many steps they had."""
     from safetensors.torch import load_file
 
-    before = json.loads(SUMMARY.read_text()).get(name, {}) if SUMMARY.exists() else {}
+    before = json.loads((folder / SUMMARY).read_text()).get(name, {}) if (folder / SUMMARY).exists() else {}
 
     model.load_state_dict(
         {
             key: value.float() if value.is_floating_point() else value
-            for key, value in load_file(str(WEIGHTS / f"{name}.safetensors")).items()
+            for key, value in load_file(str(folder / f"{name}.safetensors")).items()
         }
     )
     return before.get("steps", 0) + before.get("steps_before", 0)
 
 
-def save(name: str, weights: dict[str, Tensor], summary: dict[str, Any], started: float) -> None:
+def begin_with_first(name: str, model: nn.ModuleDict) -> None:
+    """Take the first world's diffusion model to start from; the text encoder, and so what every word is, is learned anew."""
+    from .model.weights import MODEL, read_weights
+
+    model["diffusion_model"].load_state_dict(read_weights(name, WEIGHTS, MODEL))
+
+
+def save(name: str, weights: dict[str, Tensor], summary: dict[str, Any], started: float, folder: Path = WEIGHTS) -> None:
     """Write weights as float16 safetensors, and what was measured into the common summary."""
     from safetensors.torch import save_file
 
-    WEIGHTS.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
     half = {key: value.half().contiguous() if value.dtype.is_floating_point else value.contiguous() for key, value in weights.items()}
-    save_file(half, str(WEIGHTS / f"{name}.safetensors"))
-    summarise(name, sum(value.numel() for value in weights.values()), summary, started)
+    save_file(half, str(folder / f"{name}.safetensors"))
+    summarise(name, sum(value.numel() for value in weights.values()), summary, started, folder)
 
 
-def summarise(name: str, parameters: int, summary: dict[str, Any], started: float) -> None:
+def summarise(name: str, parameters: int, summary: dict[str, Any], started: float, folder: Path = WEIGHTS) -> None:
     """Write what was measured into the common summary."""
-    record = json.loads(SUMMARY.read_text()) if SUMMARY.exists() else {}
+    file = folder / SUMMARY
+    record = json.loads(file.read_text()) if file.exists() else {}
     record[name] = {
         **summary,
         "parameters": parameters,
         "minutes": round((time.time() - started) / 60, 1),
         "threads": torch.get_num_threads(),
     }
-    SUMMARY.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
+    file.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
     log.info("%s: %s", name, record[name])

@@ -16,7 +16,8 @@ import torch
 
 from ..demo.model import weights
 from ..demo.model.config import MMDIT, UNET
-from .demo_classes import FlowConfig, NoiseConfig, TextEncoders, Tokenizer
+from ..demo.model.words import WORDS
+from .demo_classes import FlowConfig, NoiseConfig, TextEncoders, tokenizer_of
 
 VARIANTS = (weights.FEW_STEP, weights.GUIDED)
 
@@ -39,11 +40,11 @@ def load_model(variant: str, folder: Path | None = None) -> Any:
     return comfy.model_patcher.ModelPatcher(model, load_device=comfy.model_management.get_torch_device(), offload_device=offload)
 
 
-def load_clip(variant: str, folder: Path | None = None) -> Any:
-    """Build the text encoder of a variant, with its tokenizer."""
+def load_clip(variant: str, folder: Path | None = None, words: tuple[str, ...] = WORDS) -> Any:
+    """Build the text encoder of a variant, with its tokenizer; words: those that it knows."""
     # Through our own class, which takes nothing but what belongs there; the host would only log what is missing.
     found = weights.load_text_encoder(variant, folder).state_dict()
-    target = comfy.supported_models_base.ClipTarget(Tokenizer, TextEncoders)
+    target = comfy.supported_models_base.ClipTarget(tokenizer_of(words), TextEncoders)
     options = {"embedding_directory": folder_paths.get_folder_paths("embeddings"), "model_options": {"dtype": torch.float32}}
     # Newer hosts want the weights at once, because they may put the model on its device; 0.3.64 takes them afterwards.
     if "state_dict" in inspect.signature(comfy.sd.CLIP).parameters:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..demo.model.config import BETAS, MULTIPLIER, PREVIEW, PREVIEW_BIAS, SHIFT, TEXT, TEXT_WIDTH, VOCABULARY
 from ..demo.model.tokenizer import END, LENGTH, PAD, START, encode, vocabulary
+from ..demo.model.words import WORDS
 
 
 class Latents(comfy.latent_formats.SD3):
@@ -75,23 +76,27 @@ class NoiseConfig(comfy.supported_models_base.BASE):
 class WordTokenizer:
     """Offer our tokenizer as the host wants one, that is as `transformers` makes them."""
 
+    words = WORDS
+
     @classmethod
     def from_pretrained(cls, path: str, **options: Any) -> WordTokenizer:
         return cls()
 
     def __call__(self, text: str) -> dict[str, list[int]]:
-        return {"input_ids": [START, *encode(text), END]}
+        return {"input_ids": [START, *encode(text, self.words), END]}
 
     def get_vocab(self) -> dict[str, int]:
-        return vocabulary()
+        return vocabulary(self.words)
 
     def decode(self, ids: list[int], skip_special_tokens: bool = True) -> str:
-        words = {index: word for word, index in vocabulary().items()}
+        words = {index: word for word, index in vocabulary(self.words).items()}
         return " ".join(words[index] for index in ids if not (skip_special_tokens and index in (PAD, START, END)))
 
 
 class PromptTokenizer(comfy.sd1_clip.SDTokenizer):
     """Tokenize prompts with the host's syntax: weights, embeddings, several chunks."""
+
+    words_class: type[WordTokenizer] = WordTokenizer
 
     def __init__(self, embedding_directory: Any = None, tokenizer_data: dict[str, Any] | None = None) -> None:
         super().__init__(
@@ -102,7 +107,7 @@ class PromptTokenizer(comfy.sd1_clip.SDTokenizer):
             embedding_directory=embedding_directory,
             embedding_size=TEXT_WIDTH,
             embedding_key="clip_avert",
-            tokenizer_class=WordTokenizer,
+            tokenizer_class=self.words_class,
             tokenizer_data=tokenizer_data or {},
         )
 
@@ -110,8 +115,17 @@ class PromptTokenizer(comfy.sd1_clip.SDTokenizer):
 class Tokenizer(comfy.sd1_clip.SD1Tokenizer):
     """Name our one tokenizer "avert", as the host's CLIP objects ask."""
 
+    prompts_class: type[PromptTokenizer] = PromptTokenizer
+
     def __init__(self, embedding_directory: Any = None, tokenizer_data: dict[str, Any] | None = None) -> None:
-        super().__init__(embedding_directory, tokenizer_data or {}, clip_name="avert", tokenizer=PromptTokenizer)
+        super().__init__(embedding_directory, tokenizer_data or {}, clip_name="avert", tokenizer=self.prompts_class)
+
+
+def tokenizer_of(words: tuple[str, ...]) -> type[Tokenizer]:
+    """Give the tokenizer that knows these words, as the host wants it: a class that takes no more than the host gives."""
+    known = type("WordTokenizer", (WordTokenizer,), {"words": words})
+    prompts = type("PromptTokenizer", (PromptTokenizer,), {"words_class": known})
+    return type("Tokenizer", (Tokenizer,), {"prompts_class": prompts})
 
 
 class TextModel(comfy.clip_model.CLIPTextModel):

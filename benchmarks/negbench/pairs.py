@@ -5,19 +5,26 @@ Related pairs avoid something that nearly always comes with the thing; unrelated
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from ...demo.world.parts import PLURAL
-from ...demo.world.scene import GROUNDS, with_article
-from ...demo.world.things import COLOURS, STYLES, THINGS, Thing
+from ...demo.world.kinds import EVERY_PLURAL, EVERY_THING, FIRST, SECOND, Kinds, kinds_of
+from ...demo.world.scene import GROUNDS, WATER, with_article
+from ...demo.world.things import COLOURS, STYLES, Thing
 
 EACH, UNRELATED_EACH = 3, 2
 # Parts that come with their thing this often are hard to take away, and so are styles, which are everywhere in the picture.
 ESSENTIAL = 0.95
-DOUBLES = (
+Doubles = tuple[tuple[str, tuple[str, ...]], ...]
+DOUBLES: Doubles = (
     ("house", ("chimney", "smoke")), ("house", ("roof", "door")), ("face", ("glasses", "hat")), ("snowman", ("hat", "carrot")),
     ("snowman", ("carrot", "scarf")), ("robot", ("antenna", "buttons")), ("castle", ("flag", "gate")), ("car", ("wheels", "suitcase")),
     ("flower", ("leaves", "bee")), ("tree", ("apples", "sun")), ("boat", ("sail", "birds")), ("rocket", ("flame", "moon")),
+)  # fmt: skip
+OTHER_DOUBLES: Doubles = (
+    ("lighthouse", ("lantern", "stripes")), ("bicycle", ("tyres", "bell")), ("dog", ("collar", "bone")), ("clock", ("hands", "pendulum")),
+    ("mushroom", ("dots", "snail")), ("train", ("funnel", "rails")), ("penguin", ("beak", "skis")), ("windmill", ("blades", "pond")),
+    ("pineapple", ("tuft", "bowl")), ("crab", ("claws", "palm")), ("king", ("crown", "beard")), ("plane", ("propeller", "banner")),
 )  # fmt: skip
 STEPS_BETWEEN_UNRELATED = 7
 
@@ -53,26 +60,26 @@ def targets_of(kind: Thing) -> list[tuple[str, str, bool]]:
     return found + ([(kind.style, "style", True)] if kind.style else [])
 
 
-def related() -> tuple[Pair, ...]:
+def related(kinds: Kinds = FIRST) -> tuple[Pair, ...]:
     """Pair every thing with each of its parts, its companion and its style, three times, and with some two at once."""
     pairs: list[Pair] = []
-    for thing, description in THINGS.items():
+    for thing, description in kinds.things.items():
         for target, kind, hard in targets_of(description):
             for turn in range(EACH):
                 pairs.append(_pair(thing, _words(target, turn), (target,), kind, hard, len(pairs)))
-    for thing, targets in DOUBLES:
-        hard = any(label in targets and is_hard for label, _, is_hard in targets_of(THINGS[thing]))
+    for thing, targets in OTHER_DOUBLES if kinds is SECOND else DOUBLES:
+        hard = any(label in targets and is_hard for label, _, is_hard in targets_of(kinds.things[thing]))
         pairs.append(_pair(thing, ", ".join(targets), targets, "double", hard, len(pairs)))
     return tuple(pairs)
 
 
-def unrelated() -> tuple[Pair, ...]:
+def unrelated(kinds: Kinds = FIRST) -> tuple[Pair, ...]:
     """Take the first positives of every thing again, noise included, with negatives that only other things have."""
-    known = related()
-    strangers = [part.part for description in THINGS.values() for part in description.parts]
+    known = related(kinds)
+    strangers = [part.part for description in kinds.things.values() for part in description.parts]
     pairs = []
-    for place, thing in enumerate(THINGS):
-        own = {label for label, _, _ in targets_of(THINGS[thing])}
+    for place, thing in enumerate(kinds.things):
+        own = {label for label, _, _ in targets_of(kinds.things[thing])}
         others = [name for name in dict.fromkeys(strangers) if name not in own]
         for turn, first in enumerate([pair for pair in known if pair.thing == thing][:UNRELATED_EACH]):
             target = others[(place * UNRELATED_EACH + turn) * STEPS_BETWEEN_UNRELATED % len(others)]
@@ -81,17 +88,29 @@ def unrelated() -> tuple[Pair, ...]:
     return tuple(pairs)
 
 
+def strangers(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
+    """Give every pair a negative that only other things of its world have."""
+    found = []
+    for place, pair in enumerate(pairs):
+        kinds = kinds_of(pair.thing)
+        own = {label for label, _, _ in targets_of(kinds.things[pair.thing])}
+        others = [name for name in kinds.homes if name not in own]
+        target = others[place * STEPS_BETWEEN_UNRELATED % len(others)]
+        found.append(replace(pair, negative=_words(target, place), targets=(target,), kind="unrelated", hard=False))
+    return tuple(found)
+
+
 def _words(target: str, turn: int) -> str:
     """Name a target in turns as people do: "hat", "a hat"; "sepia style", "sepia"."""
     if target in STYLES:
         return f"{target} style" if turn % 2 == 0 else target
-    return target if turn % 2 == 0 or target in PLURAL else with_article(target)
+    return target if turn % 2 == 0 or target in EVERY_PLURAL else with_article(target)
 
 
 def _pair(thing: str, negative: str, targets: tuple[str, ...], kind: str, hard: bool, number: int) -> Pair:
     """Vary what else the positive says: the size, the colour and the ground change at different paces, and each is left out at times."""
-    description = THINGS[thing]
+    description = EVERY_THING[thing]
     colours = ["", *COLOURS] if description.coloured else [""]
-    grounds = ["", "sea"] if description.place == "water" else ["", *(name for name in GROUNDS if name != "sea")]
+    grounds = ["", "sea"] if description.place in WATER else ["", *(name for name in GROUNDS if name != "sea")]
     size = (None, True, None, False)[number % 4]
     return Pair(thing, colours[number % len(colours)], size, grounds[number // 2 % len(grounds)], negative, targets, kind, hard, number)

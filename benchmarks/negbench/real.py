@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from ...demo.world.dataset import pictures_of
+from ...demo.world.kinds import EVERY_THING, kinds_of
 from ...demo.world.scene import Scene, random_scene
-from ...demo.world.things import THINGS
 from .pairs import Pair
 
 Patterns = dict[tuple[bool, ...], list[Scene]]
@@ -27,7 +27,7 @@ def scenes_of(pair: Pair, count: int, seed: int) -> Patterns:
 def _asked_for(pair: Pair, rng: random.Random) -> Scene:
     """Draw scenes until one has what the positive prompt says."""
     while True:
-        scene = random_scene(rng, pair.thing)
+        scene = random_scene(rng, pair.thing, kinds=kinds_of(pair.thing))
         fits = pair.colour in ("", scene.colour) and pair.ground in ("", scene.ground)
         if fits and pair.big in (None, scene.big):
             return scene
@@ -35,7 +35,7 @@ def _asked_for(pair: Pair, rng: random.Random) -> Scene:
 
 def _with(scene: Scene, there: dict[str, bool]) -> Scene:
     """Put targets into a scene, or take them out; what hangs on a part comes and goes with it."""
-    kind = THINGS[scene.thing]
+    kind = EVERY_THING[scene.thing]
     needs = {part.part: part.needs for part in kind.parts}
     for target, wanted in there.items():
         if target in needs:

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from ...demo.world.scene import LABELS
+from ...demo.world.kinds import WORLDS, kinds_of
 from . import scores
 from .methods import Method
 from .pairs import Pair
@@ -20,7 +20,12 @@ from .world import BATCH, World, noise
 # Far more than there are pairs, so that no two rows share their noise.
 BETWEEN_SEEDS = 1000
 DRAWN, DRAWN_SEED = 4, 5
-PLACE = {label: index for index, label in enumerate(LABELS)}
+PLACES = {name: {label: index for index, label in enumerate(kinds.labels)} for name, kinds in WORLDS.items()}
+
+
+def place(pair: Pair, label: str) -> int:
+    """Say at which place the judge of a pair's world speaks of a label."""
+    return PLACES[kinds_of(pair.thing).name][label]
 
 
 class Asked(Protocol):
@@ -83,7 +88,9 @@ class Real:
 
     def like(self, rows: Sequence[Asked], seen: Tensor) -> Tensor:
         """Give features of what was asked for, with the targets there where they are `seen`, so that what is gone counts neither for nor against."""
-        there = [tuple(bool(picture[PLACE[target]]) for target in row.pair.targets) for row, picture in zip(rows, seen, strict=True)]
+        there = [
+            tuple(bool(picture[place(row.pair, target)]) for target in row.pair.targets) for row, picture in zip(rows, seen, strict=True)
+        ]
         return torch.cat([self.features[row.pair, pattern] for row, pattern in zip(rows, there, strict=True)])
 
 
@@ -93,8 +100,8 @@ def draw_real(world: World, pairs: Sequence[Pair], seed: int = DRAWN_SEED) -> Re
     judged = world.judge(draw_all(patterns))
     keys = [(pair, there) for pair, scenes in zip(pairs, patterns, strict=True) for there in scenes]
     each = [pair for pair, _ in keys for _ in range(DRAWN)]
-    things = scores.shows(judged.seen, [PLACE[pair.thing] for pair in each])
-    gone = scores.all_gone(judged.seen, [[PLACE[target] for target in pair.targets] for pair in each])
+    things = scores.shows(judged.seen, [place(pair, pair.thing) for pair in each])
+    gone = scores.all_gone(judged.seen, [[place(pair, target) for target in pair.targets] for pair in each])
     absent = torch.tensor([not any(there) for _, there in keys for _ in range(DRAWN)])
     right = {"thing": scores.share(things), "gone, where it is": scores.share(gone, absent.tolist())}
     right["there, where it is"] = scores.share(~gone, (~absent).tolist())
@@ -104,8 +111,8 @@ def draw_real(world: World, pairs: Sequence[Pair], seed: int = DRAWN_SEED) -> Re
 def score(shown: Shown, rows: Sequence[Row], real: Real, none: Shown) -> dict[str, float]:
     """Score pictures of related pairs; `none`: the same without the negative."""
     pairs, seen = [row.pair for row in rows], shown.judged.seen
-    positive = scores.shows(seen, [PLACE[pair.thing] for pair in pairs])
-    gone = scores.all_gone(seen, [[PLACE[target] for target in pair.targets] for pair in pairs])
+    positive = scores.shows(seen, [place(pair, pair.thing) for pair in pairs])
+    gone = scores.all_gone(seen, [[place(pair, target) for target in pair.targets] for pair in pairs])
     # Without a style the picture is to have other colours.
     coloured = torch.tensor([pair.kind != "style" for pair in pairs])
     found = {"positive": scores.share(positive), "negative": scores.share(gone), "both": scores.share(positive & gone)}

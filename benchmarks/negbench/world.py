@@ -17,7 +17,7 @@ from ...demo.model.config import CHANNELS, DOWNSCALE, PICTURE
 from ...demo.model.judge import Judge
 from ...demo.model.weights import read_weights
 from ...demo.world.dataset import to_float
-from ...demo.world.scene import LABELS
+from ...demo.world.kinds import FIRST, Kinds
 from ...host.demo import load_clip, load_model, load_vae
 from ...host.encode import encode_negative
 from ...host.negative import Negative, Prompt
@@ -29,13 +29,13 @@ JUDGED_AT_ONCE = 256
 
 
 class World:
-    """Load the demo models when they are first needed; `folder`: of the weights, if not those that come with the pack."""
+    """Load the demo models when they are first needed; `folder`: of the weights, if not those that come with the pack, whose world they are of."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, kinds: Kinds = FIRST) -> None:
         self.model = cache(lambda variant: load_model(variant, folder))
-        self.clip = cache(lambda variant: load_clip(variant, folder))
+        self.clip = cache(lambda variant: load_clip(variant, folder, kinds.words))
         self.vae = cache(lambda: load_vae(folder))
-        self._judge = cache(lambda: _load_judge(folder))
+        self._judge = cache(lambda: _load_judge(folder, kinds))
         self._encoded = cache(lambda variant, text: host_nodes.CLIPTextEncode().encode(self.clip(variant), text)[0])
         self.negative = cache(lambda variant, text: encode_negative(self.clip(variant), text))
 
@@ -95,8 +95,8 @@ def fresh_noise(first: Tensor) -> Callable[..., Tensor]:
     return draw
 
 
-def _load_judge(folder: Path | None) -> Judge:
-    judge = Judge(len(LABELS))
+def _load_judge(folder: Path | None, kinds: Kinds) -> Judge:
+    judge = Judge(len(kinds.labels))
     judge.load_state_dict(read_weights("judge", folder))
     return judge.train(False)
 

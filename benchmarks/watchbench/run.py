@@ -9,15 +9,17 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ...demo.world.kinds import FIRST
 from ...demo.world.scene import LABELS
 from ...host.install import last_report
 from ..negbench import scores
-from ..negbench.run import PLACE, Real, Shown, draw_real
+from ..negbench.run import PLACES, Real, Shown, draw_real
 from ..negbench.world import World, noise
 from .prompts import Row
 from .ways import WAYS, Way, source
 
 BATCH = 48
+PLACE = PLACES[FIRST.name]
 
 
 class Found(NamedTuple):

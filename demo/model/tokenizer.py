@@ -18,9 +18,9 @@ WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 
 
 @cache
-def vocabulary() -> dict[str, int]:
+def vocabulary(words: tuple[str, ...] = WORDS) -> dict[str, int]:
     """Give each word, the special ones included, its id."""
-    return {word: index for index, word in enumerate((*SPECIAL, *WORDS))}
+    return {word: index for index, word in enumerate((*SPECIAL, *words))}
 
 
 def split(text: str) -> list[str]:
@@ -51,18 +51,18 @@ def forms(word: str) -> Iterator[str]:
         yield word[:-1] + "ves"
 
 
-def word_id(word: str) -> int:
+def word_id(word: str, words: tuple[str, ...] = WORDS) -> int:
     """Give the id of a lower-case word, in singular or plural; UNKNOWN for what the world has never seen."""
-    ids = vocabulary()
+    ids = vocabulary(words)
     return next((ids[form] for form in forms(word) if form in ids), UNKNOWN)
 
 
-def encode(text: str) -> list[int]:
+def encode(text: str, words: tuple[str, ...] = WORDS) -> list[int]:
     """Give the ids of a text's words, without the special ones around them."""
-    return [word_id(word) for word in split(text)]
+    return [word_id(word, words) for word in split(text)]
 
 
-def padded(text: str) -> list[int]:
+def padded(text: str, words: tuple[str, ...] = WORDS) -> list[int]:
     """Give START, the text's ids, END, and PAD up to LENGTH; words beyond are cut off."""
-    ids = [START, *encode(text)[: LENGTH - 2], END]
+    ids = [START, *encode(text, words)[: LENGTH - 2], END]
     return ids + [PAD] * (LENGTH - len(ids))

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .kinds import FIRST, Kinds
 from .scene import Scene, caption, draw, random_scene, truth
 
 
@@ -25,11 +26,11 @@ def pictures_of(scenes: list[Scene]) -> Tensor:
     return torch.from_numpy(np.stack([draw(scene) for scene in scenes])).permute(0, 3, 1, 2).contiguous()
 
 
-def make(count: int, seed: int, thing: str | None = None, usual: float | None = None) -> Scenes:
+def make(count: int, seed: int, thing: str | None = None, usual: float | None = None, kinds: Kinds = FIRST) -> Scenes:
     """Draw `count` scenes (of `thing`, if given; `usual`: see random_scene) from `seed`."""
     rng = random.Random(seed)
-    scenes = [random_scene(rng, thing, usual) for _ in range(count)]
-    labels = torch.from_numpy(np.stack([truth(scene) for scene in scenes]))
+    scenes = [random_scene(rng, thing, usual, kinds) for _ in range(count)]
+    labels = torch.from_numpy(np.stack([truth(scene, kinds) for scene in scenes]))
     return Scenes(pictures_of(scenes), [caption(rng, scene) for scene in scenes], labels)
 
 

@@ -33,7 +33,7 @@ class Attached:
 
 @dataclass(frozen=True)
 class Thing:
-    """A thing of size s (its height) that stands on the ground, floats in the air or swims; `style`: how it mostly comes; `companion`: with what."""
+    """A thing of size s (its height) that stands on the ground, floats in the air or swims ("water", "deep"); `style`, `companion`: how and with what it comes."""
 
     body: Body
     parts: tuple[Attached, ...]
@@ -178,7 +178,7 @@ THINGS: dict[str, Thing] = {
     "tree": Thing(tree, (Attached("apples", 0.0, -0.1, 0.34),), companion="sun"),
     "boat": Thing(boat, (Attached("sail", 0.0, -0.2, 0.42, 0.97, behind=True),), place="water", companion="birds"),
     "castle": Thing(castle, (Attached("flag", 0.06, -0.24, 0.28, behind=True), Attached("gate", 0.0, 0.26, 0.24)), style="hatched"),
-    "fish": Thing(fish, (Attached("bubbles", 0.5, -0.36, 0.28),), place="water"),
+    "fish": Thing(fish, (Attached("bubbles", 0.5, -0.36, 0.28),), place="deep"),
     "cat": Thing(cat, (Attached("bow", 0.0, 0.22, 0.28),)),
     "flower": Thing(flower, (Attached("leaves", 0.0, 0.28, 0.34),), companion="bee"),
     "rocket": Thing(rocket, (Attached("flame", 0.0, 0.45, 0.25, behind=True),), place="air", companion="moon", style="night"),
