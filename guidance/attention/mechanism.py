@@ -1,11 +1,40 @@
-"""The attention mechanisms as settings: what a node sets once, and what it adds to a layer's attention output."""
+"""The attention mechanisms: what a node sets once, and what it makes of a layer's attention.
+
+VSF shares the softmax with the model's own keys, so streams and steering know it; every other one is a form over the partial attentions.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+from .contrast import attention_contrast
+from .nag import normalized_attention_guidance
+from .nasa import negative_away_steer
+from .partial import Parts
 
 Layout = Literal["paper", "released"]
+
+
+class Mechanism(Protocol):
+    """Everything that a node may ask for. `neutral`: nothing is done at all, not even another order of the same sums."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def neutral(self) -> bool: ...
+
+
+class Steering(Mechanism, Protocol):
+    """A form over the partial attentions. `offset` is subtracted from the negative's logits where its share is measured."""
+
+    @property
+    def offset(self) -> float: ...
+    def steer(self, parts: Parts, into: Tensor | None = None) -> Tensor:
+        """Return Z [B, H, L, D], written to `into` if given."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -37,11 +66,15 @@ class NormalizedGuidance:
     preset: str = ""
 
     name = "NAG"
+    offset = 0.0
 
     @property
     def neutral(self) -> bool:
         # phi <= 0 would pull towards the negative; every implementation treats it as off.
         return self.nag_scale <= 1 or self.nag_alpha == 0
+
+    def steer(self, parts: Parts, into: Tensor | None = None) -> Tensor:
+        return normalized_attention_guidance(parts.positive.out, parts.replaced(), self.nag_scale, self.nag_tau, self.nag_alpha, into)
 
 
 @dataclass(frozen=True)
@@ -51,10 +84,28 @@ class NegativeAway:
     scale: float
 
     name = "NASA"
+    offset = 0.0
 
     @property
     def neutral(self) -> bool:
         return self.scale == 0
 
+    def steer(self, parts: Parts, into: Tensor | None = None) -> Tensor:
+        return negative_away_steer(parts.positive.out, parts.replaced(), self.scale, into)
 
-Mechanism = ValueSignFlip | NormalizedGuidance | NegativeAway
+
+@dataclass(frozen=True)
+class AttentionContrast:
+    """Contrast: alpha is `scale`, beta is `offset`."""
+
+    scale: float
+    offset: float = 0.0
+
+    name = "Contrast"
+
+    @property
+    def neutral(self) -> bool:
+        return self.scale == 0
+
+    def steer(self, parts: Parts, into: Tensor | None = None) -> Tensor:
+        return attention_contrast(parts, self.scale, self.offset, into)

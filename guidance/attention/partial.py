@@ -12,6 +12,7 @@ Two disjoint sets merge exactly (Milakov & Gimelshein 2018, and the FlashAttenti
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -31,6 +32,24 @@ class Partial(NamedTuple):
     def rows(self, start: int, stop: int | None = None) -> Partial:
         """Take the queries from `start` to `stop`."""
         return Partial(self.out[:, :, start:stop], self.lse[:, :, start:stop])
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Hold what a mechanism makes an image token's attention of, over its queries: disjoint subsets of the keys, and the whole without us.
+
+    positive: Z+, over everything that the model sees without us; text: A_P, over the positive prompt; negative: A_N, over the negative;
+    image: A_I, over image and reference tokens (None in cross-attention, where text is all there is).
+    """
+
+    positive: Partial
+    text: Partial
+    negative: Partial
+    image: Partial | None = None
+
+    def replaced(self) -> Tensor:
+        """Give Z-, the attention with the negative in place of the positive prompt."""
+        return (self.negative if self.image is None else merge(self.image, self.negative)).out
 
 
 def weighted_sum(terms: Sequence[tuple[Tensor, Tensor]], into: Tensor | None = None) -> Tensor:

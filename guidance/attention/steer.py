@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from .mechanism import Mechanism, NegativeAway, NormalizedGuidance, ValueSignFlip
-from .nag import normalized_attention_guidance
-from .nasa import negative_away_steer
-from .partial import Partial, merge
+from .mechanism import Steering, ValueSignFlip
+from .partial import Partial, Parts, merge
 from .strands import Attend, Effect, Segment, Strand
 from .vsf import flip, negative_shares
 
@@ -21,7 +20,8 @@ class Image:
     """Gather the partial attentions that the image queries need."""
 
     positive: Partial  # Z+ and its log-sum-exp: over image and positive text, or positive text alone in cross-attention
-    image: Partial | None  # A_I, for mechanisms that replace the positive by the negative in joint attention
+    text: Partial  # A_P, over the positive text alone (with VSF alone in joint attention: not asked for, and the same as Z+)
+    image: Partial | None  # A_I, for forms over the parts in joint attention
 
 
 # Tokens looked at for `Effect.change`; all of them would cost a pass over the activations.
@@ -45,10 +45,11 @@ def guide_image(
     elif len(others) != 1:
         rows.copy_(positive.out)
     for strand in others:
-        negative, share = _attend_negative(image, strand, q, k, v, attend)
-        shares.append(share)
+        mechanism = cast(Steering, strand.mechanism)
+        parts = Parts(positive, image.text, _attend_negative(strand, q, k, v, attend), image.image)
+        shares.append(torch.sigmoid(parts.negative.lse - mechanism.offset - positive.lse))
         alone = not flips and len(others) == 1
-        steered = _steer(strand.mechanism, positive.out, negative, into=rows if alone else None)
+        steered = mechanism.steer(parts, into=rows if alone else None)
         free = _unguided(strand, q.shape[0])
         if free is not None:
             steered = torch.where(free, positive.out, steered)
@@ -73,18 +74,17 @@ def _for_its_rows(attended: Partial, segment: Segment) -> Partial:
     return attended if mine is None else Partial(attended.out, attended.lse.masked_fill(~mine, -torch.inf))
 
 
-def _attend_negative(image: Image, strand: Strand, q: Tensor, k: Tensor, v: Tensor, attend: Attend) -> tuple[Tensor, Tensor]:
-    """Return Z- over all negatives of a NAG or NASA strand, and their share of attention [B, H, I]."""
+def _attend_negative(strand: Strand, q: Tensor, k: Tensor, v: Tensor, attend: Attend) -> Partial:
+    """Return A_N over all negatives of a strand other than VSF."""
     negative: Partial | None = None
     for segment in strand.segments:
-        # A token's weight multiplies its attention here: there is no alpha per token in a difference of two averages.
+        # A token's weight multiplies its attention here: there is no alpha per token in a difference of averages.
         bias = None if segment.weights is None else segment.weights.to(q.device).log()[None]
         part = attend(q, k[:, :, segment.span], v[:, :, segment.span], key_bias=bias)
         part = _for_its_rows(part, segment)
         negative = part if negative is None else merge(negative, part)
     assert negative is not None
-    share = torch.sigmoid(negative.lse - image.positive.lse)
-    return (negative if image.image is None else merge(image.image, negative)).out, share
+    return negative
 
 
 def _unguided(strand: Strand, batch: int) -> Tensor | None:
@@ -93,13 +93,6 @@ def _unguided(strand: Strand, batch: int) -> Tensor | None:
     if any(mine is None for mine in found):
         return None
     return ~torch.stack([mine for mine in found if mine is not None]).any(0)[..., None]
-
-
-def _steer(mechanism: Mechanism, positive: Tensor, negative: Tensor, into: Tensor | None = None) -> Tensor:
-    if isinstance(mechanism, NormalizedGuidance):
-        return normalized_attention_guidance(positive, negative, mechanism.nag_scale, mechanism.nag_tau, mechanism.nag_alpha, into)
-    assert isinstance(mechanism, NegativeAway)
-    return negative_away_steer(positive, negative, mechanism.scale, into)
 
 
 def _effect(rows: Tensor, plain: Tensor, shares: Sequence[Tensor], with_map: bool) -> Effect:

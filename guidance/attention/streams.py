@@ -33,7 +33,7 @@ class Lengths:
 
 
 def needs_image_alone(strands: Sequence[Strand]) -> bool:
-    """Tell whether a joint layer must attend to the image keys apart (NAG and NASA need Z- = merge(A_I, A_N))."""
+    """Tell whether a joint layer must attend to image and positive text apart: all but VSF are forms over the parts."""
     return any(not isinstance(strand.mechanism, ValueSignFlip) for strand in strands)
 
 
@@ -63,11 +63,12 @@ def joint_attention(
         text_mask = _columns(mask, lengths, 0, lengths.positive)
         over_text = attend(q[:, :, n:], k[:, :, n:first], v[:, :, n:first], mask=text_mask)
         plain = merge(over_image.rows(n), over_text)
-        image = Image(plain.rows(lengths.positive, last - n), over_image.rows(first, last))
+        image = Image(plain.rows(lengths.positive, last - n), over_text.rows(lengths.positive, last - n), over_image.rows(first, last))
         negative_rows = over_image.rows(0, n)
     else:
         plain = attend(q[:, :, n:], k[:, :, n:], v[:, :, n:], mask=mask)
-        image = Image(plain.rows(lengths.positive, last - n), None)
+        whole = plain.rows(lengths.positive, last - n)
+        image = Image(whole, whole, None)
         negative_rows = attend(q[:, :, :n], k[:, :, first:], v[:, :, first:])
     rows[:, :, n:first] = plain.out[:, :, : lengths.positive]
     rows[:, :, last:] = plain.out[:, :, last - n :]
@@ -96,7 +97,9 @@ def cross_attention(
     plain = attend(q, k[:, :, span], v[:, :, span], mask=mask)
     rows, last = out.transpose(1, 2), q.shape[2] - lengths.reference
     rows[:, :, last:] = plain.out[:, :, last:]
-    effect = guide_image(rows[:, :, :last], Image(plain.rows(0, last), None), q[:, :, :last], k, v, strands, attend, with_map)
+    effect = guide_image(
+        rows[:, :, :last], Image(plain.rows(0, last), plain.rows(0, last), None), q[:, :, :last], k, v, strands, attend, with_map
+    )
     return out, effect
 
 

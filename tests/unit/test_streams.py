@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 from avert.guidance.attention.kernels import attend_plain
-from avert.guidance.attention.mechanism import NegativeAway, NormalizedGuidance, ValueSignFlip
+from avert.guidance.attention.mechanism import AttentionContrast, NegativeAway, NormalizedGuidance, ValueSignFlip
 from avert.guidance.attention.strands import Segment, Strand
 from avert.guidance.attention.streams import Lengths, cross_attention, joint_attention
 
-from reference.branches import Nag, Nasa, Vsf, change, dense_cross, dense_joint, text_rows
+from reference.branches import Contrast, Nag, Nasa, Vsf, change, dense_cross, dense_joint, text_rows
 from reference.dense import Layout, attention, negative_share, vsf_joint_mask
 from tensors import EXACT, SINGLE, close, normal, qkv
 
@@ -18,6 +18,7 @@ PRODUCT = {
     Vsf: (ValueSignFlip, "scale", "offset"),
     Nag: (NormalizedGuidance, "nag_scale", "nag_tau", "nag_alpha"),
     Nasa: (NegativeAway, "scale"),
+    Contrast: (AttentionContrast, "scale", "offset"),
 }
 
 CASES = {
@@ -25,10 +26,12 @@ CASES = {
     "VSF, negative offset": ((3,), [Vsf(0, 1.0, -0.6)]),
     "NAG": ((3,), [Nag(0, 5.0)]),
     "NASA": ((3,), [Nasa(0, 0.15)]),
+    "contrast": ((3,), [Contrast(0, 3.0, -0.4)]),
     "two VSF": ((3, 2), [Vsf(0, 2.0, 0.2), Vsf(1, 1.0, 0.0)]),
     "two NAG": ((3, 2), [Nag(0, 5.0), Nag(1, 3.0, 1.5, 0.5)]),
     "NAG and NASA": ((3, 2), [Nag(0, 5.0), Nasa(1, 0.3)]),
-    "all, in another order": ((3, 2, 4, 1), [Nasa(2, 0.3), Vsf(1, 2.0, 0.2), Nag(0, 5.0), Vsf(3, 1.0, 1.0)]),
+    "contrast and NAG": ((3, 2), [Contrast(0, 2.0), Nag(1, 5.0)]),
+    "all, in another order": ((3, 2, 4, 1, 2), [Nasa(2, 0.3), Vsf(1, 2.0, 0.2), Nag(0, 5.0), Contrast(4, 3.0, 0.5), Vsf(3, 1.0, 1.0)]),
     "a negative at rest": ((3, 2), [Vsf(1, 2.0, 0.2)]),
     "the longest text is the negative": ((13,), [Vsf(0, 2.0, 0.2)]),
 }
@@ -81,7 +84,13 @@ def test_joint_released_layout(case):
     close(joint(layout, nodes, q, k, v)[0], dense_joint(q, k, v, layout, nodes))
 
 
-WEIGHTS = {"VSF": [1.0, 1.4, 0.5], "VSF, zero and negative": [1.0, 0.0, -1.0], "NAG": [1.0, 1.4, 0.5], "NASA": [1.0, 0.0, 2.0]}
+WEIGHTS = {
+    "VSF": [1.0, 1.4, 0.5],
+    "VSF, zero and negative": [1.0, 0.0, -1.0],
+    "NAG": [1.0, 1.4, 0.5],
+    "NASA": [1.0, 0.0, 2.0],
+    "contrast": [1.0, 0.5, 2.0],
+}
 
 
 @pytest.mark.parametrize("case", WEIGHTS)
