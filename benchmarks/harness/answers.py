@@ -10,6 +10,7 @@ import re
 from ...vlm.answer import spoken
 
 _MARKS = re.compile(r"[*_`\"#\u201c\u201d\\]+|boxed|[{}$]")
+_BULLET = re.compile(r"^(?:[-:>\u2022]\s+)+")
 _WORD = r"(?P<word>yes|yeah|yep|no|nope|true|false)"
 _YES = ("yes", "yeah", "yep", "true")
 # After the word the answer ends, or a new sentence or remark begins: "No wheels ..." is a sentence.
@@ -17,7 +18,7 @@ _FIRST = re.compile(
     rf"{_WORD}(?:\W*$|\s*[.,:;!()\n\u2013\u2014-]|\s+(?:there|it|this|that|the|they|i|you|we|he|she|because|as|since)\b)", re.IGNORECASE
 )
 _LABELLED = re.compile(rf"\b(?:answer|verdict|conclusion|result)\b(?:\s+(?:is|would be))?\s*[:=]?\s*{_WORD}\b", re.IGNORECASE)
-_LAST = re.compile(rf"(?:^|[.!?\n]\s*){_WORD}\W*$", re.IGNORECASE)
+_LAST = re.compile(rf"(?:^|[.,!?\n]\s*){_WORD}\W*$", re.IGNORECASE)
 _BOTH = re.compile(r"\byes\s*(?:and|or|/|\|)\s*no\b|\bno\s*(?:and|or|/|\|)\s*yes\b", re.IGNORECASE)
 
 _NUMBER = r"(?<![\d.,/-])(?:\d+(?:[.,]\d+)?|\.\d+)"
@@ -34,10 +35,15 @@ _NAMED = re.compile(r"\b(?:quality|rating|rate|score|answer|value|number)\b[^\d\
 _WHOLES = (1.0, 5.0, 10.0, 100.0)
 
 
+def has_said(answer: str) -> bool:
+    """Tell whether anything at all was answered."""
+    return bool(_said(answer))
+
+
 def _said(answer: str) -> str | None:
     """Give what was said, without thinking and marks; None when it ended while it was still thinking."""
     told = spoken(answer)
-    return None if told is None else _MARKS.sub("", told).strip()
+    return None if told is None else _BULLET.sub("", _MARKS.sub("", told).strip())
 
 
 def yes_or_no(answer: str) -> bool | None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ...vlm.answer import read_answer
 from ...vlm.instructions import Instruction, instruction
-from .answers import share, yes_or_no
+from .answers import has_said, share, yes_or_no
 from .pairs import Pair
 from .trouble import UserError, short
 
@@ -98,7 +98,7 @@ class Watcher:
         most = self._most(pair)
         said = self._ask(picture, instruction("custom", ", ".join(self._asked(pair)), most))
         reading = read_answer(said, most)
-        if reading.kind in ("refused", "unreadable"):
+        if reading.kind in ("refused", "unreadable") or not has_said(said):
             return Verdict(None, None, None, (said,))
         return Verdict(names(pair.thing, reading.phrases), any(names(one, reading.phrases) for one in pair.avoided), None, (said,))
 
