@@ -44,6 +44,8 @@ def options_from_command() -> argparse.Namespace:
     options = parser.parse_args()
     if not options.workflow and (options.judge or options.limit):
         parser.error("--judge and --limit need --workflow")
+    if options.workflow and (options.methods or options.watched or options.quick):
+        parser.error("--methods, --watched and --quick belong to the demo world's benchmark, not to --workflow")
     return options
 
 
@@ -114,6 +116,9 @@ def compare_watched(options: argparse.Namespace, tell: Callable[[str], None]) ->
 
 def run_harness(options: argparse.Namespace) -> int:
     """Compare the user's own workflows."""
+    for stream in (sys.stdout, sys.stderr):
+        # A console may lack letters of the user's own words.
+        stream.reconfigure(errors="replace")
     open_pack()
     from avert.benchmarks.harness.command import run
 

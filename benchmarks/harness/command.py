@@ -47,6 +47,7 @@ def _run(options: argparse.Namespace, comfyui: Path, out: Path, tell: Tell) -> N
     if options.judge:
         check_pairs(pairs, options.ask)
         judge = Watcher(options.judge, options.ask, comfyui, options.judge_device)
+        judge.check()
     try:
         out.mkdir(parents=True, exist_ok=True)
         shown = make_all(all_jobs(workflows, pairs, seeds), out, options.server, tell)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,18 @@ class Watcher:
         self.name = folder if folder == DEMO else self._folder.resolve().name
         self.identity = f"{way} {fingerprint(self._folder)}"
 
+    def check(self) -> None:
+        """Find out early what would keep it from being loaded after all pictures are made. Raises UserError."""
+        if not (self._comfyui / "comfy" / "model_management.py").is_file():
+            raise UserError(
+                f"The judge runs on ComfyUI's own modules, and there is no ComfyUI in {self._comfyui}; name its folder by --comfyui."
+            )
+        lacking = [name for name in ("torch", "numpy", "transformers") if importlib.util.find_spec(name) is None]
+        if lacking:
+            raise UserError(
+                f"The judge needs {' and '.join(lacking)}, which this Python does not have; start this with the Python that runs ComfyUI."
+            )
+
     def asks(self, pair: Pair) -> str:
         if self._way == NAMING:
             told = instruction("custom", ", ".join(self._asked(pair)), self._most(pair))
@@ -86,7 +99,7 @@ class Watcher:
 
     def _answered(self, picture: Image.Image, pair: Pair) -> Verdict:
         said = tuple(self._ask(picture, Instruction(SYSTEM, question)) for question in self._questions(pair))
-        return Verdict(yes_or_no(said[0]), yes_or_no(said[1]), share(said[2]), said)
+        return Verdict(yes_or_no(said[0]), yes_or_no(said[1]), share(said[2]), tuple(map(kept, said)))
 
     def _asked(self, pair: Pair) -> tuple[str, ...]:
         return (pair.thing, *pair.avoided)
@@ -99,8 +112,8 @@ class Watcher:
         said = self._ask(picture, instruction("custom", ", ".join(self._asked(pair)), most))
         reading = read_answer(said, most)
         if reading.kind in ("refused", "unreadable") or not has_said(said):
-            return Verdict(None, None, None, (said,))
-        return Verdict(names(pair.thing, reading.phrases), any(names(one, reading.phrases) for one in pair.avoided), None, (said,))
+            return Verdict(None, None, None, (kept(said),))
+        return Verdict(names(pair.thing, reading.phrases), any(names(one, reading.phrases) for one in pair.avoided), None, (kept(said),))
 
     def _ask(self, picture: Image.Image, told: Any) -> str:
         """Ask one thing; no answer of one picture depends on another's."""
@@ -112,8 +125,11 @@ class Watcher:
         if self._backend is None:
             self._backend = self._loaded()
         pixels = torch.from_numpy(numpy.asarray(picture.convert("RGB"), dtype=numpy.float32) / 255)
-        with torch.inference_mode():
-            return str(self._backend.ask(Query(told, [pixels], (), MOST_TOKENS))[0])[:LONGEST_SAID]
+        try:
+            with torch.inference_mode():
+                return str(self._backend.ask(Query(told, [pixels], (), MOST_TOKENS))[0])
+        except Exception as error:
+            raise UserError(f"The judge failed: {short(error)}; what is judged stays, and the same command goes on from there.") from error
 
     def _loaded(self) -> Any:
         if not (self._comfyui / "comfy" / "model_management.py").is_file():
@@ -142,6 +158,11 @@ def fingerprint(folder: Path) -> str:
                 file.seek(max(0, size - ENDS_BYTES))
                 found.update(json.dumps([path.name, size, hashlib.sha256(file.read(ENDS_BYTES)).hexdigest()]).encode())
     return found.hexdigest()[:32]
+
+
+def kept(said: str) -> str:
+    """Keep the beginning and the end of a long answer."""
+    return said if len(said) <= LONGEST_SAID else f"{said[: LONGEST_SAID // 2]} ... {said[-LONGEST_SAID // 2 :]}"
 
 
 def names(thing: str, phrases: tuple[str, ...]) -> bool:

@@ -78,7 +78,9 @@ def read_workflow(path: Path) -> Workflow:
     """Read one workflow. Raises UserError."""
     try:
         nodes = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise UserError(f"The workflow {path} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
         raise UserError(f"The workflow {path} cannot be read: {short(error)}; {EXPORT}.") from error
     if isinstance(nodes, dict) and isinstance(nodes.get("nodes"), list):
         raise UserError(f"The workflow {path} is in the form that ComfyUI's editor saves; {EXPORT} instead.")

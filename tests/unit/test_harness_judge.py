@@ -145,7 +145,16 @@ def test_a_folder_without_a_model_and_a_missing_host_are_told(tmp_path: Path) ->
     with pytest.raises(UserError, match="no folder of a vision-language model"):
         Watcher(str(tmp_path), QUESTIONS, tmp_path, "cpu")
     with pytest.raises(UserError, match="name its folder by --comfyui"):
-        look(Watcher(DEMO, NAMING, tmp_path, "cpu"))
+        Watcher(DEMO, NAMING, tmp_path, "cpu").check()
+
+
+def test_a_judge_that_fails_is_told_and_long_thoughts_are_read_to_their_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    judge, backend = judge_with(monkeypatch, QUESTIONS, f"<think>{'No. ' * 999}</think>Yes", "No", "1")
+    verdict = look(judge)
+    assert (verdict.positive, verdict.negative, verdict.quality) == (True, False, 1.0)
+    assert len(verdict.said[0]) < 2100 and verdict.said[0].endswith("</think>Yes")
+    with pytest.raises(UserError, match="The judge failed: pop from empty list"):
+        look(judge)
 
 
 def test_identity_changes_with_the_weights_and_the_way(tmp_path: Path) -> None:
