@@ -47,7 +47,13 @@ def start(address: str, out: Path, host: Path, *workflows: Path, judge: bool = F
     command += [word for path in workflows for word in ("--workflow", str(path))]
     command += ["--out", str(out), *(("--judge", "Avert demo", "--ask", "naming") if judge else ())]
     environment = {**os.environ, "COMFYUI_PATH": str(host), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, env=environment, preexec_fn=heed_interrupts, **pipes)
+
+
+def heed_interrupts() -> None:
+    """Take Ctrl-C as from a terminal: what is started in the background ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def lines(path: Path) -> int:
