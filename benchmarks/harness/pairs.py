@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,8 +82,10 @@ def _pair(path: Path, row: int, head: Sequence[str], cells: Sequence[str]) -> Pa
 
 
 def limited(pairs: Sequence[Pair], most: int | None) -> list[Pair]:
-    """Choose `most` pairs from all over the file, in its order: always the same, and those of a smaller number are among those of a larger."""
+    """Choose `most` pairs evenly from the whole file, in its order; those of a smaller number are among those of a larger (van der Corput's sequence)."""
     if most is None or most >= len(pairs):
         return list(pairs)
-    drawn = sorted(pairs, key=lambda pair: hashlib.sha256(str(pair.number).encode()).digest())[:most]
-    return [pair for pair in pairs if pair in drawn]
+    bits = len(pairs).bit_length()
+    halved = (int(f"{step:0{bits}b}"[::-1], 2) * len(pairs) >> bits for step in range(1 << bits))
+    drawn = set(list(dict.fromkeys(halved))[:most])
+    return [pair for place, pair in enumerate(pairs) if place in drawn]

@@ -96,7 +96,8 @@ def test_fewer_pairs_are_among_more() -> None:
     pairs = [Pair(number, "c", "p", "n", "?", "?") for number in range(50)]
     some, more = limited(pairs, 5), limited(pairs, 20)
     assert len(some) == 5 and set(some) < set(more) and more == sorted(more, key=lambda pair: pair.number)
-    assert some != pairs[:5] and limited(pairs, None) == limited(pairs, 99) == pairs
+    assert [pair.number for pair in limited(pairs, 4)] == [0, 12, 25, 37] and limited(pairs, None) == limited(pairs, 99) == pairs
+    assert all(len(limited(pairs, most)) == most for most in range(1, 50)) and len(limited(pairs[:1], 1)) == 1
 
 
 # Workflows
