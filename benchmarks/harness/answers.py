@@ -15,7 +15,8 @@ _WORD = r"(?P<word>yes|yeah|yep|no|nope|true|false)"
 _YES = ("yes", "yeah", "yep", "true")
 # After the word the answer ends, or a new sentence or remark begins: "No wheels ..." is a sentence.
 _FIRST = re.compile(
-    rf"{_WORD}(?:\W*$|\s*[.,:;!()\n\u2013\u2014-]|\s+(?:there|it|this|that|the|they|i|you|we|he|she|because|as|since)\b)", re.IGNORECASE
+    rf"{_WORD}(?:\W*$|\s*[.,:;!()\n\u2013\u2014]|\s*-\s|\s+(?:there|it|this|that|the|they|i|you|we|he|she|because|as|since)\b)",
+    re.IGNORECASE,
 )
 _LABELLED = re.compile(rf"\b(?:answer|verdict|conclusion|result)\b(?:\s+(?:is|would be))?\s*[:=]?\s*{_WORD}\b", re.IGNORECASE)
 _LAST = re.compile(rf"(?:^|[.,!?\n]\s*){_WORD}\W*$", re.IGNORECASE)

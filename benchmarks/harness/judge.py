@@ -132,14 +132,10 @@ class Watcher:
             raise UserError(f"The judge failed: {short(error)}; what is judged stays, and the same command goes on from there.") from error
 
     def _loaded(self) -> Any:
-        if not (self._comfyui / "comfy" / "model_management.py").is_file():
-            raise UserError(
-                f"The judge runs on ComfyUI's own modules, and there is no ComfyUI in {self._comfyui}; name its folder by --comfyui."
-            )
         from ..pack import open_host
 
-        open_host(self._comfyui)
         try:
+            open_host(self._comfyui)
             from ...host.transformers_vlm import load_vlm
             from ...host.vlm_folder import safe_folder
 
@@ -177,9 +173,9 @@ def names(thing: str, phrases: tuple[str, ...]) -> bool:
 def _words(text: str) -> tuple[str, ...]:
     """Split into words as they compare: no articles, no case, no plural; a style is named without the word as well."""
     words = [word.strip(".,;:!?'\"()").casefold() for word in text.split()]
-    kept = [word for word in words if word and word not in ("a", "an", "the", "any", "some")]
-    kept = [word for word in kept if word != "style"] or kept
-    return tuple(word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word for word in kept)
+    words = [word for word in words if word and word not in ("a", "an", "the", "any", "some")]
+    words = [word for word in words if word != "style"] or words
+    return tuple(word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word for word in words)
 
 
 def check_pairs(pairs: list[Pair], way: str) -> None:

@@ -39,8 +39,8 @@ class Server:
     """Ask one server."""
 
     def __init__(self, url: str) -> None:
-        parts = urllib.parse.urlsplit(url if "//" in url else f"http://{url}")
         try:
+            parts = urllib.parse.urlsplit(url if "//" in url else f"http://{url}")
             right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
         except ValueError:
             right = False

@@ -20,7 +20,7 @@ from tiers import ROOT
 PAIRS, LIMIT = ROOT / "benchmarks" / "pairs_demo.csv", 5
 DEMO = ROOT / "workflows" / "api" / "vsf_demo_api.json"
 TOTAL = 2 * LIMIT
-SECONDS = 240
+SECONDS = 400
 
 
 def workflow(folder: Path, name: str, guided: bool, **others: dict[str, Any]) -> Path:

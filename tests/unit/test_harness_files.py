@@ -154,7 +154,7 @@ def test_refusals_and_failures_name_node_and_message(tmp_path: Path) -> None:
     assert failure_of(entry({}, ["execution_success", {}]), workflow) is None and failure_of({}, workflow) is None
 
 
-@pytest.mark.parametrize("address", ["ftp://x", "http://", "http://x:99999999", "http://x:y", ""])
+@pytest.mark.parametrize("address", ["ftp://x", "http://", "http://[x", "http://x:99999999", "http://x:y", ""])
 def test_addresses_that_are_none_are_refused(address: str) -> None:
     with pytest.raises(UserError, match="no address"):
         Server(address)

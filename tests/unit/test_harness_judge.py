@@ -35,7 +35,7 @@ def test_yes_and_no_are_read(answer: str, meant: bool) -> None:
     "answer",
     [
         "", "   ", "Maybe.", "I cannot tell.", "Yes and no.", "yes/no", "<think>Yes, I think", "There is a hat.", "There is no hat.", "No wheels are visible.",
-        "A wheel is visible.", "Yesterday", "nothing", "None", "Not sure", "Know", "0", "Yes. On a second look, no.", "unknown",
+        "A wheel is visible.", "Yesterday", "nothing", "None", "Not sure", "Know", "0", "Yes. On a second look, no.", "unknown", "No-one is there",
     ],
 )  # fmt: skip
 def test_what_is_neither_is_no_answer(answer: str) -> None:
