@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .contact import sheet
 from .judge import Watcher, check_pairs
 from .pairs import Pair, limited, read_pairs
 from .pictures import all_jobs, make_all
@@ -64,6 +63,9 @@ def _run(options: argparse.Namespace, comfyui: Path, out: Path, tell: Tell) -> N
 
 def write(judged: Sequence[Judged], pairs: Sequence[Pair], about: About, out: Path, contact: int, tell: Tell) -> None:
     """Write the table, all numbers, and the contact sheet."""
+    # Not needed for making pictures, as numpy is not.
+    from .contact import sheet
+
     results = Results(judged, pairs, about)
     table = markdown(results)
     put_text(out / "table.md", table)

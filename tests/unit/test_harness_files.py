@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from avert.benchmarks.harness.pairs import COLUMNS, Pair
+from avert.benchmarks.harness.pairs import Pair
 from avert.benchmarks.harness.pictures import Job, Pictures, all_jobs, as_png, failure_of, picture_of, reason_of
 from avert.benchmarks.harness.records import Records, put_text
 from avert.benchmarks.harness.server import Server
@@ -16,8 +18,8 @@ from avert.benchmarks.harness.trouble import UserError, short
 from avert.benchmarks.harness.workflow import read_workflow
 from PIL import Image
 
-HEAD = ",".join(COLUMNS)
-ROW = '{},vehicle,"a bicycle, leaning",wheels,Is there a bicycle?,Does it have wheels?'
+from tiers import ROOT
+
 PAIR = Pair(7, "vehicle", "a bicycle", "wheels", "Is there a bicycle?", "Does it have wheels?")
 NODES: dict[str, Any] = {
     "2": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["1", 1], "text": "%positive%, photograph"}, "_meta": {"title": "Prompt"}},
@@ -25,12 +27,6 @@ NODES: dict[str, Any] = {
     "8": {"class_type": "KSampler", "inputs": {"seed": 1, "steps": 8, "positive": ["2", 0], "flag": True}},
     "10": {"class_type": "SaveImage", "inputs": {"images": ["8", 0]}, "_meta": {"title": "Save"}},
 }
-
-
-def write_csv(folder: Path, *rows: str, head: str = HEAD) -> Path:
-    path = folder / "pairs.csv"
-    path.write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
-    return path
 
 
 def write_workflow(folder: Path, nodes: Any = NODES, name: str = "mine.json") -> Path:
@@ -166,3 +162,10 @@ def test_addresses_may_be_short() -> None:
 
 def test_what_others_wrote_becomes_one_line() -> None:
     assert short("a\n\x1b[31m b" + "c" * 999, 20) == "a [31m bccccccccc..." and short(None) == "None"
+
+
+def test_pictures_need_neither_torch_nor_the_host() -> None:
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import pack; pack.open_pack(); import avert.benchmarks.harness.command"
+    code += "; print({'torch', 'numpy', 'transformers', 'comfy'} & set(sys.modules))"
+    command = [sys.executable, "-c", code, str(ROOT / "benchmarks")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "set()"
