@@ -92,6 +92,12 @@ def test_pairs_of_the_demo_world_can_be_asked_in_both_ways() -> None:
     assert all(part in " ".join((pair.question_negative, pair.negative)) for pair in pairs for part in pair.avoided)
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("pairs*.csv")), ids=lambda path: path.name)
+def test_pairs_that_come_with_the_pack_can_be_read(path: Path) -> None:
+    pairs = read_pairs(path)
+    assert len({(pair.positive, pair.negative) for pair in pairs}) == len(pairs) and all(pair.avoided for pair in pairs)
+
+
 def test_fewer_pairs_are_among_more() -> None:
     pairs = [Pair(number, "c", "p", "n", "?", "?") for number in range(50)]
     some, more = limited(pairs, 5), limited(pairs, 20)
