@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import argparse
 import gc
-import logging
 import os
 import sys
 import time
-import types
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from measure import Result, compare, machine, table  # noqa: E402
 from model_build import empty_latent, obstacle, prompt, with_weights  # noqa: E402
 from model_configs import MODELS, MOST_USED, Model  # noqa: E402
+from pack import open_host  # noqa: E402
 
 PLAIN = "plain, cfg 1"
 NOTE = (
@@ -65,20 +64,6 @@ def options_from_command() -> argparse.Namespace:
     options.steps = options.steps or (8 if cuda else 1)
     options.memory = options.memory or (0.9 * torch.cuda.get_device_properties(0).total_memory / 2**30 if cuda else 6.5)
     return options
-
-
-def open_host(path: Path) -> None:
-    """Make the host and this pack importable, as the tests do."""
-    sys.path[:] = [entry for entry in sys.path if Path(entry or os.getcwd()).resolve() != ROOT]
-    sys.path.insert(0, str(path.expanduser()))
-    package = types.ModuleType("avert")
-    package.__path__ = [str(ROOT)]
-    sys.modules["avert"] = package
-    logging.disable(logging.WARNING)
-    from comfy.cli_args import args
-
-    args.cpu = not torch.cuda.is_available()
-    args.use_pytorch_cross_attention = True
 
 
 def core_nag(model: Any) -> Any | None:

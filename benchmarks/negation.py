@@ -7,36 +7,63 @@
 
 Pairs of a positive prompt and a negative, which the judge (demo/model/judge.py) looks for in the pictures. negation.md in the results says what
 is measured; benchmarks/negbench/methods.py lists the methods.
+
+The same with a real model, through your own running ComfyUI, judged by a vision-language model:
+
+    python benchmarks/negation.py --workflow without.json --workflow vsf.json --judge ~/models/Qwen3-VL-8B-Instruct --out negation
+    python benchmarks/negation.py --workflow vsf.json --limit 20        # only make pictures, of 20 of the pairs; judge them later
+
+Each --workflow, saved by "Export (API)" with %positive% and %negative% where the prompts stand, becomes a row of the table (one without %negative% shows
+how it is without). Every seed in it is set. All pictures are made first, then all are judged; stop it at any time: the same command goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from measure import machine  # noqa: E402
-from model import open_host  # noqa: E402
+from pack import default_comfyui, open_host, open_pack  # noqa: E402
 
 
 def options_from_command() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--comfyui", type=Path, default=Path(os.environ.get("COMFYUI_PATH", "~/comfy/ComfyUI")))
+    parser.add_argument("--comfyui", type=Path, default=default_comfyui(), help="folder of ComfyUI (%(default)s)")
     parser.add_argument("--weights", type=Path, help="folder of the demo's weights, if not demo/weights")
     parser.add_argument("--methods", nargs="+", metavar="NAME", help="methods or groups of them, as in the table")
-    parser.add_argument("--seeds", type=int, help="pictures of each pair (2; watched 1)")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
+    parser.add_argument("--seeds", type=int, help="pictures of each pair (2; watched and with --workflow 1)")
+    parser.add_argument("--out", type=Path, help="folder to write to (benchmarks/results; with --workflow output/negation)")
     parser.add_argument("--watched", action="store_true", help="compare VL-DNP with static negatives that name everything")
     parser.add_argument("--quick", action="store_true", help="a few pairs, two methods, one seed, no timing")
-    return parser.parse_args()
+    add_harness(parser.add_argument_group("with a real model, through your own running ComfyUI"))
+    options = parser.parse_args()
+    if not options.workflow and (options.judge or options.limit):
+        parser.error("--judge and --limit need --workflow")
+    if options.workflow and (options.methods or options.watched or options.quick):
+        parser.error("--methods, --watched and --quick belong to the demo world's benchmark, not to --workflow")
+    return options
+
+
+def add_harness(group: Any) -> None:
+    """Add the options of benchmarks/harness."""
+    group.add_argument(
+        "--workflow", type=Path, action="append", metavar="FILE", help='"Export (API)" of a workflow; several: one table row each'
+    )
+    group.add_argument(
+        "--pairs", type=Path, default=ROOT / "benchmarks" / "pairs.csv", metavar="FILE", help="CSV of the pairs (%(default)s)"
+    )
+    group.add_argument("--judge", metavar="FOLDER", help='vision-language model in safetensors form, or "Avert demo" for the demo world')
+    group.add_argument("--ask", choices=("questions", "naming"), default="questions",
+                       help="ask the judge the questions of the pairs, or to name what it sees of what they name (%(default)s)")  # fmt: skip
+    group.add_argument("--judge-device", choices=("default", "cpu"), default="default", help="where the judge runs (%(default)s)")
+    group.add_argument("--server", default="http://127.0.0.1:8188", metavar="ADDRESS", help="your ComfyUI (%(default)s)")
+    group.add_argument("--limit", type=int, metavar="N", help="only N of the pairs, from all over the file, always the same ones")
+    group.add_argument("--contact", type=int, default=24, metavar="N", help="pairs on the contact sheet (%(default)s)")
 
 
 def write(results: Any, out: Path, about: dict[str, Any]) -> None:
@@ -53,7 +80,9 @@ def write(results: Any, out: Path, about: dict[str, Any]) -> None:
 
 def about_run(start: float, seeds: int) -> dict[str, Any]:
     """Say where and how long it ran."""
+    import torch
     from comfyui_version import __version__
+    from measure import machine
 
     return {
         "host": f"ComfyUI {__version__}",
@@ -85,8 +114,22 @@ def compare_watched(options: argparse.Namespace, tell: Callable[[str], None]) ->
     return measure(World(options.weights), load_vlm(model_folder(DEMO), "default"), rows_of(options.seeds), ways, tell)
 
 
+def run_harness(options: argparse.Namespace) -> int:
+    """Compare the user's own workflows."""
+    for stream in (sys.stdout, sys.stderr):
+        # A console may lack letters of the user's own words.
+        stream.reconfigure(errors="replace")
+    open_pack()
+    from avert.benchmarks.harness.command import run
+
+    return run(options, options.comfyui, options.out or ROOT / "output" / "negation", lambda line: print(line, flush=True))
+
+
 def main() -> None:
     options, start = options_from_command(), time.perf_counter()
+    if options.workflow:
+        raise SystemExit(run_harness(options))
+    options.out = options.out or ROOT / "benchmarks" / "results"
     options.seeds = options.seeds or (1 if options.quick or options.watched else 2)
     open_host(options.comfyui)
     if options.watched:

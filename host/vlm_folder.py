@@ -53,6 +53,11 @@ def model_folder(name: str) -> Path:
     folder = _found().get(name)
     if folder is None:
         raise ValueError(NO_MODEL.format(name=name, places=" or ".join(str(place) for place in places())))
+    return safe_folder(folder, name)
+
+
+def safe_folder(folder: Path, name: str) -> Path:
+    """Give back the folder of a model that is safe to load. Raises ValueError for any other."""
     # transformers asks on the server's console whether to run such code, and waits.
     if any("auto_map" in _read(file) for file in folder.glob("*config.json")):
         raise ValueError(OWN_CODE.format(name=name))

@@ -97,7 +97,7 @@ def read_answer(answer: str, most: int = 8) -> Reading:
     Thinking, tags, prompt weights, names of embeddings, control characters and sentences that are no lists are left out, so that an answer can
     name things and do nothing else.
     """
-    said = _spoken(answer)
+    said = spoken(answer)
     if said is None:
         return Reading((), "unreadable")
     if _REFUSAL.match(said):
@@ -118,7 +118,7 @@ def read_answer(answer: str, most: int = 8) -> Reading:
     return Reading((), "nothing" if empty else "unreadable")
 
 
-def _spoken(answer: str) -> str | None:
+def spoken(answer: str) -> str | None:
     """Give what was said aloud, as plain text; None when the answer ended while it was still thinking."""
     text = _THOUGHTS.sub(" ", answer)
     text = _THOUGHT_ENDS.split(text)[-1]
