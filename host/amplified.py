@@ -28,7 +28,13 @@ def amplified(conditioning: Negative | Sequence[Any], empty: Sequence[Any], amou
         written = {id(p.written): partial(_written, p, empty, amount) for p in conditioning.prompts if p.written is not None}
         return Negative(
             tuple(
-                replace(p, embedding=_amplify(p.embedding, base, amount), written=written.get(id(p.written))) for p in conditioning.prompts
+                replace(
+                    p,
+                    embedding=_amplify(p.embedding, base, amount),
+                    written=written.get(id(p.written)),
+                    words=p.words and partial(_words, p, base, amount),
+                )
+                for p in conditioning.prompts
             )
         )
     if amount == 0:
@@ -40,6 +46,13 @@ def _written(prompt: Prompt, empty: Sequence[Any], amount: float) -> Any:
     """Amplify what a prompt's whole line is with its padding."""
     assert prompt.written is not None
     return amplified(prompt.written(), empty, amount)
+
+
+def _words(prompt: Prompt, empty: Tensor, amount: float) -> Prompt:
+    """Amplify what a prompt is without the tokens around its words."""
+    assert prompt.words is not None
+    words = prompt.words()
+    return replace(words, embedding=_amplify(words.embedding, empty, amount))
 
 
 def _amplify(embedding: Tensor | None, empty: Tensor, amount: float) -> Tensor:

@@ -9,11 +9,12 @@ is what the words are understood in, as those of a positive prompt are.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from .encoders.known import CLIPS, GLYPHS, KNOWN, LLMS, POOLED, T5S, WEIGHED_HERE, Chunk, Tokens, check_encoders, is_loaded, main_model
 from .encoders.rows import cut_padding, ended_rows, fit, place
@@ -58,19 +59,30 @@ def encode_line(clip: Any, text: str) -> list[Prompt]:
         _check_whole(clip, options)
         # A word of weight 0 is as if it had not been written, and so is a negative without any other.
         rows = [row for row in place(line.kept, line.tokens, embedding.shape[1], line.main) if row.weight != 0]
-        if not any(row.word for row in rows):
+        words = [row for row in rows if row.word]
+        if not words:
             continue
-        prompts.append(
-            Prompt(
-                embedding=embedding[:, [row.index for row in rows]],
-                options=fit(options, rows, embedding.shape[1], line.kept, line.tokens),
-                weights=_weights(_weighed(rows, options, line.kept)),
-                text=text,
-                tokens={KNOWN[key].name: len(line.kept[key].rows) for key in line.kept if key == line.main or is_loaded(clip, key)},
-                written=written,
-            )
-        )
+        counts = {KNOWN[key].name: kept.rows for key, kept in line.kept.items() if key == line.main or is_loaded(clip, key)}
+        prompt = partial(_prompt, line, text, embedding, options, counts, written)
+        # What is made of the ids or layers of another encoder stays whole.
+        apart = len(words) < len(rows) and not {"t5xxl_ids", "conditioning_llama3"} & set(options)
+        prompts.append(replace(prompt(rows), words=cache(partial(prompt, words)) if apart else None))
     return prompts
+
+
+def _prompt(
+    line: Line, text: str, embedding: Tensor, options: Mapping[str, Any], counts: Mapping[str, Sequence[Row]], written: Any, rows: list[Row]
+) -> Prompt:
+    """Make a prompt of some of a line's rows."""
+    ends = any(not row.word for row in rows)
+    return Prompt(
+        embedding=embedding[:, [row.index for row in rows]],
+        options=fit(options, rows, embedding.shape[1], line.kept, line.tokens),
+        weights=_weights(_weighed(rows, options, line.kept)),
+        text=text,
+        tokens={name: len(own) if ends else sum(row.word for row in own) for name, own in counts.items()},
+        written=written,
+    )
 
 
 def _weighed(rows: list[Row], options: Mapping[str, Any], kept: Mapping[str, Kept]) -> list[Row]:

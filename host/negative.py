@@ -29,7 +29,8 @@ class Prompt:
     embedding: [B, L, C], B 1 or one per picture of the batch; weights: float32 [L], how much each token counts (None: all 1), of Anima each of T5's ids,
     of HiDream each of T5's rows and then, twice, each of Llama's; options: the conditioning's own entries (pooled vector, percents); tokens: count per text
     encoder, empty if unknown;
-    written: gives the CONDITIONING of the whole line with its padding, as CLIP Text Encode would (None: not known).
+    written: gives the CONDITIONING of the whole line with its padding, as CLIP Text Encode would (None: not known);
+    words: gives it without the tokens that encoders put around the words, from CLIP's start token to T5's end token (None: it has none, or they are not known).
     """
 
     embedding: Tensor
@@ -38,6 +39,7 @@ class Prompt:
     text: str = ""
     tokens: Mapping[str, int] = field(default_factory=dict)
     written: Callable[[], Any] | None = field(default=None, compare=False)
+    words: Callable[[], Prompt] | None = field(default=None, compare=False)
 
     @property
     def length(self) -> int:
@@ -63,6 +65,10 @@ class Negative:
     def __iter__(self) -> NoReturn:
         """Refuse to be read as the host's CONDITIONING, which is a list."""
         raise TypeError(NOT_A_CONDITIONING)
+
+    def words(self) -> Negative:
+        """Give the prompts' words alone, as far as they are known."""
+        return Negative(tuple(prompt.words() if prompt.words is not None else prompt for prompt in self.prompts))
 
 
 def as_negative(value: Negative | Sequence[Any]) -> Negative:

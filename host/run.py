@@ -21,7 +21,7 @@ from .operator import going_on, override_for
 from .plan import Places, lay_out
 from .record import CACHED, NOTHING_SEEN, Recorder
 from .replaced import guard_text, number_blocks, wrap_replacements
-from .task import ReadyPrompt, ReadyTask, Task
+from .task import ReadyPrompt, ReadyTask, Spoken, Task
 from .watch.run import Watch
 from .watch.source import Watched
 
@@ -40,7 +40,7 @@ class Run:
         self._reached = False
         # The text of each positive conditioning, by its id.
         self._guided: dict[Any, Tensor] = {}
-        self._spoken: dict[str, list[ReadyPrompt]] = {}
+        self._spoken: dict[Spoken, list[ReadyPrompt]] = {}
         self._late: LateEncoder | None = None
 
     @property
@@ -92,10 +92,14 @@ class Run:
         """Encode words that came during the run."""
         assert self._late is not None
         sampling = self._guider.inner_model.model_sampling.percent_to_sigma
-        self._spoken[text] = [
-            ReadyPrompt(prompt, prompt.window().sigmas(sampling), self._negative_tokens(self._late([host_condition(prompt)])[0], prompt))
-            for prompt in encode_line(clip, text)
-        ]
+        said = Negative(tuple(encode_line(clip, text)))
+        for words_only in {task.words_only for task in self._tasks if task.watch is not None}:
+            self._spoken[text, words_only] = [
+                ReadyPrompt(
+                    prompt, prompt.window().sigmas(sampling), self._negative_tokens(self._late([host_condition(prompt)])[0], prompt)
+                )
+                for prompt in (said.words() if words_only else said).prompts
+            ]
 
     def _negative_tokens(self, condition: Mapping[str, Any], prompt: Prompt) -> Tensor:
         """Take a negative's tokens from its conditioning as the model encoded it."""
@@ -203,6 +207,7 @@ def start_run(guider: Any, family: Family, tasks: tuple[Task, ...], recorder: Re
             ready.append(ReadyTask(task, task.window.sigmas(sampling), [], watches[task.negative]))
             continue
         negative = resolve(task.negative, guider)
+        negative = negative.words() if getattr(task.mechanism, "words_only", False) else negative
         recorder.describe(task, negative, "" if negative.prompts else "the negative is empty")
         if negative.prompts:
             prompts = [ReadyPrompt(prompt, prompt.window().sigmas(sampling)) for prompt in negative.prompts]

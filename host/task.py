@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from .watch.run import Watch
 
 
+# A vision-language model's words, and whether without the tokens around them.
+Spoken = tuple[str, bool]
+
+
 @dataclass(frozen=True)
 class Task:
     """Hold what one node asked for: made once in the node, never changed. `negative` None means the sampler's own.
@@ -49,11 +53,16 @@ class ReadyTask:
     prompts: list[ReadyPrompt]
     watch: Watch | None = None
 
-    def due(self, sigma: float, spoken: Mapping[str, list[ReadyPrompt]]) -> list[ReadyPrompt]:
+    @property
+    def words_only(self) -> bool:
+        """Tell whether only the negatives' words are to act, without the tokens that encoders put around them."""
+        return bool(getattr(self.task.mechanism, "words_only", False))
+
+    def due(self, sigma: float, spoken: Mapping[Spoken, list[ReadyPrompt]]) -> list[ReadyPrompt]:
         """List the negatives that act at this noise level; spoken: what a vision-language model's words became."""
         if not self.active.contains(sigma):
             return []
         found = list(self.prompts)
         for force in self.watch.in_force() if self.watch is not None else ():
-            found += [replace(ready, rows=force.rows) for ready in spoken[force.text]]
+            found += [replace(ready, rows=force.rows) for ready in spoken[force.text, self.words_only]]
         return [prompt for prompt in found if prompt.active.contains(sigma)]

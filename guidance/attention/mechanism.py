@@ -41,13 +41,15 @@ class Steering(Mechanism, Protocol):
 class ValueSignFlip:
     """VSF: alpha is `scale`, beta is `offset`. "released" adds the unflipped copy of the negative that the authors' SD3.5 code has.
 
-    preset: where the numbers come from, for the report ("": the node).
+    preset: where the numbers come from, for the report ("": the node). words_only: leave out the tokens that text encoders put around the negative's
+    words (CLIP's start and end, T5's end), which draw much of the attention whatever the words are.
     """
 
     scale: float
     offset: float
     layout: Layout = "paper"
     preset: str = ""
+    words_only: bool = False
 
     name = "VSF"
 
@@ -58,12 +60,13 @@ class ValueSignFlip:
 
 @dataclass(frozen=True)
 class NormalizedGuidance:
-    """NAG: phi is `nag_scale` - 1, tau and alpha as in the paper."""
+    """NAG: phi is `nag_scale` - 1, tau and alpha as in the paper; words_only: see ValueSignFlip."""
 
     nag_scale: float
     nag_tau: float
     nag_alpha: float
     preset: str = ""
+    words_only: bool = False
 
     name = "NAG"
     offset = 0.0
@@ -79,9 +82,10 @@ class NormalizedGuidance:
 
 @dataclass(frozen=True)
 class NegativeAway:
-    """NASA: alpha is `scale`."""
+    """NASA: alpha is `scale`; words_only: see ValueSignFlip."""
 
     scale: float
+    words_only: bool = False
 
     name = "NASA"
     offset = 0.0
@@ -96,10 +100,11 @@ class NegativeAway:
 
 @dataclass(frozen=True)
 class AttentionContrast:
-    """Contrast: alpha is `scale`, beta is `offset`."""
+    """Contrast: alpha is `scale`, beta is `offset`; words_only: see ValueSignFlip."""
 
     scale: float
     offset: float = 0.0
+    words_only: bool = True
 
     name = "Contrast"
 

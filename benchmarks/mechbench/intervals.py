@@ -1,0 +1,60 @@
+"""Scores with intervals: pairs are drawn again with replacement, with all their pictures, since pictures of one pair are not independent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from ..negbench import scores
+from .trial import Found
+
+DRAWS, SEED, INSIDE = 400, 11, 0.95
+Scores = dict[str, float]
+
+
+def scored(found: Found, rows: Tensor | None = None, strange: Tensor | None = None) -> Scores:
+    """Score pictures (rows, strange: which of them, with repetitions; None: all)."""
+    rows = torch.arange(len(found.positive)) if rows is None else rows
+    strange = torch.arange(len(found.changed)) if strange is None else strange
+    positive, gone = found.positive[rows].double(), found.gone[rows].double()
+    distance = scores.frechet(scores.spread(found.features[rows]), scores.spread(found.real[rows]))
+    return {
+        "positive": positive.mean().item(), "negative": gone.mean().item(), "both": (positive * gone).mean().item(), "distance": distance,
+        "changed": found.changed[strange].double().mean().item(), "pixels": found.pixels[strange].mean().item(),
+    }  # fmt: skip
+
+
+def draws(found: Found) -> list[tuple[Tensor, Tensor]]:
+    """Draw the pairs again, always the same way for the same pairs: so entries can be compared draw by draw."""
+    generator = torch.Generator().manual_seed(SEED)
+    numbers = found.pairs.unique()
+    rows = {int(number): (found.pairs == number).nonzero()[:, 0] for number in numbers}
+    strange = {int(number): (found.strange == number).nonzero()[:, 0] for number in numbers}
+    drawn = [numbers[torch.randint(len(numbers), (len(numbers),), generator=generator)].tolist() for _ in range(DRAWS)]
+    return [(torch.cat([rows[n] for n in one]), torch.cat([strange[n] for n in one])) for one in drawn]
+
+
+def interval(values: list[float]) -> tuple[float, float]:
+    """Give the middle 95 % of values."""
+    low, high = (
+        torch.tensor(values, dtype=torch.float64).quantile(torch.tensor([(1 - INSIDE) / 2, (1 + INSIDE) / 2], dtype=torch.float64)).tolist()
+    )
+    return low, high
+
+
+def with_intervals(found: Found, base: Found | None = None) -> dict[str, tuple[float, float, float]]:
+    """Give each score with its interval; `base`: the difference from it instead, drawn together."""
+    value = _difference(scored(found), scored(base) if base else None)
+    drawn = [_difference(scored(found, *one), scored(base, *one) if base else None) for one in draws(found)]
+    return {name: (value[name], *interval([one[name] for one in drawn])) for name in value}
+
+
+def _difference(own: Scores, base: Mapping[str, float] | None) -> Scores:
+    return own if base is None else {name: own[name] - base[name] for name in own}
+
+
+def best(runs: Mapping[float, Found], score: Callable[[Found], float] = lambda found: scored(found)["both"]) -> float:
+    """Give the strength with the highest score."""
+    return max(runs, key=lambda strength: score(runs[strength]))
