@@ -79,6 +79,8 @@ def main() -> None:
             log.info("step %d loss %.4f", step, running)
         if step % 1000 == 999:
             save("few_step", average.weights, {**about, "steps": step + 1, "loss": round(running, 4)}, started, folder)
+    # Before anything that may fail.
+    save("few_step", average.weights, {**about, "steps": steps, "loss": round(running, 4)}, started, folder)
     model.load_state_dict(average.weights)
     model.eval()
     shown = {

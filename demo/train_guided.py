@@ -112,6 +112,8 @@ def main() -> None:
             log.info("step %d loss %.4f", step, running)
         if step % 1000 == 999:
             save("guided", average.weights, {**about, "steps": step + 1, "loss": round(running, 4)}, started, folder)
+    # Before anything that may fail.
+    save("guided", average.weights, {**about, "steps": steps, "loss": round(running, 4)}, started, folder)
     model.load_state_dict(average.weights)
     model.eval()
     decoder = load_autoencoder(folder)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..negbench import scores
-from .trial import Found
+from .results import Found
 
 DRAWS, SEED, INSIDE = 400, 11, 0.95
 Scores = dict[str, float]
@@ -19,7 +19,7 @@ def scored(found: Found, rows: Tensor | None = None, strange: Tensor | None = No
     rows = torch.arange(len(found.positive)) if rows is None else rows
     strange = torch.arange(len(found.changed)) if strange is None else strange
     positive, gone = found.positive[rows].double(), found.gone[rows].double()
-    distance = scores.frechet(scores.spread(found.features[rows]), scores.spread(found.real[rows]))
+    distance = scores.frechet(scores.spread(found.features[rows]), scores.spread(found.real[rows].flatten(0, 1)))
     return {
         "positive": positive.mean().item(), "negative": gone.mean().item(), "both": (positive * gone).mean().item(), "distance": distance,
         "changed": found.changed[strange].double().mean().item(), "pixels": found.pixels[strange].mean().item(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -16,21 +16,12 @@ from ..negbench.run import sample
 from ..negbench.world import World
 from .entries import Entry
 from .intervals import scored, with_intervals
-from .trial import HELD_OUT, TUNING, Found, Trial, half
+from .results import Compared, Found
+from .trial import HELD_OUT, TUNING, Trial, half
 
 SECOND_WEIGHTS = Path(__file__).resolve().parent.parent / "second_world"
 TIMED, ROUNDS = 16, 5
 Tell = Callable[[str], None]
-
-
-class Compared(NamedTuple):
-    """Hold a finalist's scores with intervals on one model of one world; difference: from each entry that it is compared with."""
-
-    entry: str
-    strength: float
-    scores: dict[str, tuple[float, float, float]]
-    difference: dict[str, dict[str, tuple[float, float, float]]]
-    cost: float
 
 
 def world_named(name: str) -> World:

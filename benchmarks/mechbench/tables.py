@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .search import Compared
+from .results import Compared
 
 Results = Mapping[tuple[str, str], Sequence[Compared]]
 SCORES = {

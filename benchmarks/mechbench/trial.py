@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from ...demo.world.kinds import Kinds
 from ...host.guide import guide
@@ -18,26 +17,11 @@ from ..negbench.run import Row, Shown, draw_real, place, show
 from ..negbench.world import World
 from .entries import FEW_STEP, Entry
 from .posterior import Gate, gated
+from .results import Found
 
 # Noise that no other benchmark has used: turns of the tuning half, and of the rest.
 TUNING, HELD_OUT, BETWEEN = (40,), (50, 51), 1000
 TEMPERATURE = 4.0
-
-
-class Found(NamedTuple):
-    """Hold what was found of every picture, [N]: is the thing there, is all that was to be avoided gone; features [N, F]; which pair it is of.
-
-    changed, pixels: of the pictures with an unrelated negative, against those without any: whether the judge sees another thing, and how much changed.
-    """
-
-    positive: Tensor
-    gone: Tensor
-    features: Tensor
-    real: Tensor
-    pairs: Tensor
-    changed: Tensor
-    pixels: Tensor
-    strange: Tensor
 
 
 def half(kinds: Kinds, tuning: bool) -> tuple[Pair, ...]:
@@ -97,7 +81,7 @@ class Trial:
             scores.shows(seen, [place(pair, pair.thing) for pair in pairs]),
             scores.all_gone(seen, [[place(pair, target) for target in pair.targets] for pair in pairs]),
             shown.judged.features,
-            self.real.like(self.rows, seen),
+            self.real.like(self.rows, seen).unflatten(0, (len(pairs), -1)),
             torch.tensor([pair.number for pair in pairs]),
             scores.content_changed(strange.judged.seen, calm.judged.seen),
             scores.pixel_change(strange.pictures, calm.pictures),
