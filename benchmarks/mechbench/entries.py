@@ -88,7 +88,9 @@ def named(*names: str) -> tuple[Entry, ...]:
 
 
 # What is compared on pairs and a world that nothing was tuned on; what the others are compared with there.
-FINALISTS = (*PUBLISHED, *WORDS, *named("all: contrast", "words: whole", "words: orthogonal", "words: contrast, kept"))
+FINALISTS = named(
+    "VSF", "VSF, offset -0.6", "NAG", "NASA", "all: contrast", "words: VSF", "words: NAG", "words: contrast", "words: orthogonal"
+)  # fmt: skip
 AGAINST = ("VSF", "NAG", "words: VSF")
 
 

@@ -17,7 +17,7 @@ from ..negbench.world import World
 from .entries import Entry
 from .intervals import scored, with_intervals
 from .results import Compared, Found
-from .trial import HELD_OUT, TUNING, Trial, half
+from .trial import HELD_OUT, OTHER_WORLD, TUNING, Trial, half
 
 SECOND_WEIGHTS = Path(__file__).resolve().parent.parent / "second_world"
 TIMED, ROUNDS = 16, 5
@@ -62,8 +62,8 @@ def held_out(
 ) -> list[Compared]:
     """Compare entries at their tuned strengths on the pairs and seeds that nothing was tuned on; all pairs of another world."""
     kinds = WORLDS[name]
-    pairs = half(kinds, tuning=False) if kinds is FIRST else related(kinds)
-    trial = Trial.of(world_named(name), variant, pairs[::every], HELD_OUT)
+    pairs, turns = (half(kinds, tuning=False), HELD_OUT) if kinds is FIRST else (related(kinds), OTHER_WORLD)
+    trial = Trial.of(world_named(name), variant, pairs[::every], turns)
     found: dict[str, Found] = {"none": trial.run(None, 0.0)}
     for entry in entries:
         found[entry.name] = trial.run(entry, strengths[entry.name])
