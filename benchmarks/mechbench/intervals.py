@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -15,14 +15,15 @@ Scores = dict[str, float]
 
 
 def scored(found: Found, rows: Tensor | None = None, strange: Tensor | None = None) -> Scores:
-    """Score pictures (rows, strange: which of them, with repetitions; None: all)."""
+    """Score pictures (rows, strange: which of them, with repetitions; None: all). worth: what a fitting negative does less what an unrelated one does."""
     rows = torch.arange(len(found.positive)) if rows is None else rows
     strange = torch.arange(len(found.changed)) if strange is None else strange
     positive, gone = found.positive[rows].double(), found.gone[rows].double()
     distance = scores.frechet(scores.spread(found.features[rows]), scores.spread(found.real[rows].flatten(0, 1)))
+    both, changed = (positive * gone).mean().item(), found.changed[strange].double().mean().item()
     return {
-        "positive": positive.mean().item(), "negative": gone.mean().item(), "both": (positive * gone).mean().item(), "distance": distance,
-        "changed": found.changed[strange].double().mean().item(), "pixels": found.pixels[strange].mean().item(),
+        "worth": both - changed, "positive": positive.mean().item(), "negative": gone.mean().item(), "both": both, "distance": distance,
+        "changed": changed, "pixels": found.pixels[strange].mean().item(),
     }  # fmt: skip
 
 
@@ -53,8 +54,3 @@ def with_intervals(found: Found, base: Found | None = None) -> dict[str, tuple[f
 
 def _difference(own: Scores, base: Mapping[str, float] | None) -> Scores:
     return own if base is None else {name: own[name] - base[name] for name in own}
-
-
-def best(runs: Mapping[float, Found], score: Callable[[Found], float] = lambda found: scored(found)["both"]) -> float:
-    """Give the strength with the highest score."""
-    return max(runs, key=lambda strength: score(runs[strength]))

@@ -49,12 +49,16 @@ def line(run: dict[str, Any]) -> str:
     return f"{run['variant']:9} {run['entry']:32} {run['strength']:5g} {values}"
 
 
+def worth(run: dict[str, Any]) -> float:
+    return float(run["both"] - run["changed"])
+
+
 def tuned(file: Path, entry: Entry, variant: str) -> float:
-    """Give the strength at which most pictures of the tuning half have the thing and nothing of what was to be avoided."""
+    """Give the strength that is worth most on the tuning half."""
     runs = [run for run in json.loads(file.read_text(encoding="utf-8")) if (run["entry"], run["variant"]) == (entry.name, variant)]
     if not runs:
         raise SystemExit(f"{entry.name} has not been tuned on the {variant} model; run with --tune first.")
-    return float(max(runs, key=lambda run: run["both"])["strength"])
+    return float(max(runs, key=worth)["strength"])
 
 
 def held_out(

@@ -115,4 +115,6 @@ def _stack_prompts(rows: Sequence[Prompt]) -> Prompt:
     if any(row.weights is not None for row in rows):
         raise ValueError("The benchmark's negatives have no weights: a batch has one for all rows.")
     ((embedding, options),) = _stack([[[row.embedding, dict(row.options)]] for row in rows])
-    return Prompt(embedding, options, None, ", ".join(row.text for row in rows), rows[0].tokens)
+    words = [row.words for row in rows if row.words is not None]
+    apart = (lambda: _stack_prompts([one() for one in words])) if len(words) == len(rows) else None
+    return Prompt(embedding, options, None, ", ".join(row.text for row in rows), rows[0].tokens, words=apart)
