@@ -29,7 +29,7 @@ def world_named(name: str) -> World:
 
 
 def tune(entries: Sequence[Entry], variants: Sequence[str], file: Path, every: int, tell: Tell) -> None:
-    """Measure every entry at every strength on the tuning half of the first world, and add it to the file."""
+    """Measure every entry at every strength on the tuning half of the first world, and add to the file what is not in it yet."""
     known: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
     for variant in variants:
         trial = Trial.of(world_named(FIRST.name), variant, half(FIRST, tuning=True)[::every], TUNING)
@@ -38,8 +38,10 @@ def tune(entries: Sequence[Entry], variants: Sequence[str], file: Path, every: i
                 continue
             for strength in entry.strengths if entry else (0.0,):
                 name = entry.name if entry else "none"
+                if any((one["entry"], one["variant"], one["strength"]) == (name, variant, strength) for one in known):
+                    continue
                 found = {"entry": name, "variant": variant, "strength": strength, **scored(trial.run(entry, strength))}
-                known = [one for one in known if (one["entry"], one["variant"], one["strength"]) != (name, variant, strength)] + [found]
+                known.append(found)
                 file.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
                 tell(line(found))
 
