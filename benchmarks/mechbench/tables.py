@@ -15,10 +15,11 @@ SCORES = {
     "pixels": "unrelated: pixels",
 }  # fmt: skip
 EXPLAINED = (
-    "positive: the thing that was asked for is there; negative: nothing of what was to be avoided is; both: both; worth: both less unrelated content; "
-    "distance: of the judge's features to those of drawn pictures (Frechet, lower is better; only comparable within a table); unrelated: share of pictures in which the judge sees something else, and mean "
-    "change of the pixels, when the negative names what is not there anyway (lower is better); time: sampling, over the same without a negative. In brackets: 95 % of "
-    "400 draws of the pairs. Every strength is the one that is worth most on the tuning half; * marks a difference whose interval leaves out 0."
+    "positive: the thing that was asked for is there; negative: nothing of what was to be avoided is; both: both; distance: of the judge's features "
+    "to those of drawn pictures (Frechet, lower is better; only comparable within a table); unrelated: share of pictures in which the judge sees something "
+    "else, and mean change of the pixels, when the negative names what is not there anyway (lower is better); worth: both less unrelated content; time: "
+    "sampling, over the same without a negative. In brackets: 95 % of 400 draws of the pairs. Every strength is the one that is worth most on the "
+    "tuning half; * marks a difference whose interval leaves out 0."
 )
 
 
