@@ -37,7 +37,7 @@ def _images(pictures: Tensor) -> list[Image.Image]:
 
 def _sample(models: tuple[TextEncoder, MMDiT], text: str, avoid: str, mechanism: Mechanism | None) -> Sampled:
     encoder, model = models
-    guides = [] if mechanism is None else [Guide(mechanism, encode_negatives(encoder, avoid))]
+    guides = [] if mechanism is None else [Guide(mechanism, encode_negatives(encoder, avoid, mechanism.words_only))]
     return sample(model, prompt(encoder, text), guides, SETTINGS)
 
 

@@ -35,14 +35,15 @@ class Guide:
         return self.mechanism.neutral or not self.negatives or self.window.start_percent == self.window.end_percent
 
 
-def encode_negatives(text_encoder: TextEncoder, text: str) -> tuple[Tensor, ...]:
-    """Encode each line as a negative of its own, without padding; lines without words are left out.
+def encode_negatives(text_encoder: TextEncoder, text: str, words_only: bool = False) -> tuple[Tensor, ...]:
+    """Encode each line as a negative of its own, without padding (words_only: nor start and end); lines without words are left out.
 
     Every word counts the same: the host's syntax for weights is not read here.
     """
     device = next(text_encoder.parameters()).device
     lines = [ids for line in text.splitlines() if (ids := encode(line)[: LENGTH - 2])]
-    return tuple(text_encoder(torch.tensor([[START, *ids, END]], device=device)) for ids in lines)
+    encoded = (text_encoder(torch.tensor([[START, *ids, END]], device=device)) for ids in lines)
+    return tuple(whole[:, 1:-1] if words_only else whole for whole in encoded)
 
 
 class GuidedAttention:
