@@ -41,8 +41,8 @@ def nag(tau: float, alpha: float, words_only: bool = False) -> Make:
 
 # As published, with all of the negative's tokens.
 PUBLISHED = (
-    Entry("VSF", vsf(0.0), (0.5, 0.75, 1.0, 1.5)),
-    Entry("VSF, offset -0.6", vsf(-0.6), (0.25, 0.5, 0.94)),
+    Entry("VSF", vsf(0.0), (0.1, 0.25, 0.5, 0.75, 1.0, 1.5)),
+    Entry("VSF, offset -0.6", vsf(-0.6), (0.05, 0.25, 0.5, 0.94)),
     Entry("NAG", nag(2.5, 0.25), (3.0, 5.0, 9.0, 15.0)),
     Entry("NAG, alpha 0.5", nag(2.5, 0.5), (2.0, 3.0, 5.0)),
     Entry("NASA", NegativeAway, (0.05, 0.1, 0.15, 0.3)),
