@@ -18,7 +18,7 @@ from tiny import latent
 from tiny_clip import tiny_clip
 
 IDS = {
-    "AvertVSF", "AvertNAG", "AvertNASA", "AvertNegativeGuidance", "AvertDNG", "AvertSLD", "AvertPerpNeg", "AvertNegativePrompt", "AvertVLMNegative", "AvertLoadVLM",
+    "AvertVSF", "AvertContrast", "AvertNAG", "AvertNASA", "AvertNegativeGuidance", "AvertDNG", "AvertSLD", "AvertPerpNeg", "AvertNegativePrompt", "AvertVLMNegative", "AvertLoadVLM",
     "AvertAmplify",
     "AvertReport", "AvertCompare", "AvertDemoModel",
 }  # fmt: skip
@@ -81,6 +81,7 @@ def run(node: Any, **inputs: Any) -> tuple:
         ("AvertVSF", {"scale": 0.94, "offset": -0.6}),
         ("AvertNAG", {"nag_scale": 5.0, "nag_tau": 2.5, "nag_alpha": 0.25}),
         ("AvertNASA", {"scale": 0.15}),
+        ("AvertContrast", {"scale": 5.0, "offset": 0.0}),
     ],
 )
 def test_workflow_of_nodes(loaded: dict[str, Any], name: str, settings: dict[str, float]) -> None:
