@@ -78,7 +78,8 @@ OPTIONAL |= {"image_3", "image_4", "captions", "difference"}
 # What people type into the search of the node menu, and a node that they are to find by it.
 TYPED = {
     "nag": {"AvertNAG", "AvertVSF"}, "vsf": {"AvertVSF", "AvertNegativePrompt"}, "negpip": {"AvertVSF", "AvertNegativePrompt"},
-    "negative prompt cfg 1": {"AvertVSF", "AvertContrast", "AvertNAG", "AvertNASA", "AvertNegativePrompt"}, "attention contrast": {"AvertContrast"}, "perp neg": {"AvertPerpNeg"}, "perpneg": {"AvertPerpNeg"},
+    "negative prompt cfg 1": {"AvertVSF", "AvertContrast", "AvertNAG", "AvertNASA", "AvertNegativePrompt"}, "attention contrast": {"AvertContrast"},
+    "perp neg": {"AvertPerpNeg"}, "perpneg": {"AvertPerpNeg"},
     "dynamic negative": {"AvertDNG", "AvertVLMNegative"}, "safe latent": {"AvertSLD"}, "vl-dnp": {"AvertVLMNegative", "AvertLoadVLM"},
     "qwen-vl": {"AvertVLMNegative", "AvertLoadVLM"}, "attention map": {"AvertReport"}, "no download": {"AvertDemoModel"},
     "negative prompt": set(CONTRACT) - {"AvertLoadVLM"},
