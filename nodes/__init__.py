@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..host.api import ComfyExtension, io
 from .compare import AvertCompare
+from .contrast import AvertContrast
 from .demo import AvertDemoModel
 from .dng import AvertDNG
 from .nag import AvertNAG, AvertNASA
@@ -18,6 +19,7 @@ class AvertExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
             AvertVSF,
+            AvertContrast,
             AvertNAG,
             AvertNASA,
             AvertNegativeGuidance,

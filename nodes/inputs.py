@@ -63,6 +63,19 @@ def preset(presets: Mapping[str, Preset]) -> Any:
     )
 
 
+def words_only(default: bool) -> Any:
+    """Declare whether the negative's words alone act; last among the inputs, because saved workflows hold values by their place."""
+    return take(
+        io.Boolean,
+        "words_only",
+        default=default,
+        optional=True,
+        advanced=True,
+        tooltip="Use the negative's words alone, without the tokens that text encoders put around them (CLIP's start and end, T5's end): "
+        "these draw attention whatever the words are. Needs an Avert Negative Prompt; a CONDITIONING is taken whole.",
+    )
+
+
 def when_and_where() -> list[Any]:
     """Declare the part of the run and the blocks; optional, so that API users may leave them out."""
     window = {"min": 0.0, "max": 1.0, "step": 0.01, "round": 0.001, "optional": True}

@@ -8,7 +8,7 @@ from ..guidance.attention.mechanism import NegativeAway, NormalizedGuidance
 from ..guidance.attention.presets import NAG, OWN
 from ..host.api import OWN_CACHE, describe, io
 from ..host.guide import guide, numbers_of
-from .inputs import ALIASES, CATEGORY, model_and_negative, number, preset, when_and_where
+from .inputs import ALIASES, CATEGORY, model_and_negative, number, preset, when_and_where, words_only
 
 
 class AvertNAG(io.ComfyNode):
@@ -30,6 +30,7 @@ class AvertNAG(io.ComfyNode):
                 number("nag_alpha", 0.25, 1.0, 0.01, alpha),
                 *when_and_where(),
                 preset(NAG),
+                words_only(False),
             ],
             outputs=[io.Model.Output()],
             hidden=OWN_CACHE,
@@ -47,9 +48,11 @@ class AvertNAG(io.ComfyNode):
         end_percent: float = 1.0,
         blocks: str = "",
         preset: str = OWN,
+        words_only: bool = False,
     ) -> io.NodeOutput:
         numbers, until = numbers_of(model, NAG, preset, {"nag_scale": nag_scale, "nag_tau": nag_tau, "nag_alpha": nag_alpha})
-        return io.NodeOutput(guide(model, NormalizedGuidance(**numbers), negative, (start_percent, end_percent, until), blocks))
+        mechanism = NormalizedGuidance(**numbers, words_only=words_only)
+        return io.NodeOutput(guide(model, mechanism, negative, (start_percent, end_percent, until), blocks))
 
 
 class AvertNASA(io.ComfyNode):
@@ -61,14 +64,21 @@ class AvertNASA(io.ComfyNode):
             display_name="Avert NASA (Negative-Away Steer Attention)",
             category=CATEGORY,
             search_aliases=["negative-away steer attention", *ALIASES],
-            description="Negative prompt at cfg 1: subtracts the attention to the negative. The simplest of the three, made for one-step models.",
-            inputs=[*model_and_negative(), number("scale", 0.15, 2.0, 0.01, scale), *when_and_where()],
+            description="Negative prompt at cfg 1: subtracts the attention to the negative. The simplest of the four, made for one-step models.",
+            inputs=[*model_and_negative(), number("scale", 0.15, 2.0, 0.01, scale), *when_and_where(), words_only(False)],
             outputs=[io.Model.Output()],
             hidden=OWN_CACHE,
         )
 
     @classmethod
     def execute(
-        cls, model: Any, scale: float, negative: Any = None, start_percent: float = 0.0, end_percent: float = 1.0, blocks: str = ""
+        cls,
+        model: Any,
+        scale: float,
+        negative: Any = None,
+        start_percent: float = 0.0,
+        end_percent: float = 1.0,
+        blocks: str = "",
+        words_only: bool = False,
     ) -> io.NodeOutput:
-        return io.NodeOutput(guide(model, NegativeAway(scale), negative, (start_percent, end_percent), blocks))
+        return io.NodeOutput(guide(model, NegativeAway(scale, words_only), negative, (start_percent, end_percent), blocks))

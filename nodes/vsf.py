@@ -8,7 +8,7 @@ from ..guidance.attention.mechanism import Layout, ValueSignFlip
 from ..guidance.attention.presets import OWN, VSF
 from ..host.api import OWN_CACHE, describe, io, take
 from ..host.guide import guide, numbers_of
-from .inputs import ALIASES, CATEGORY, model_and_negative, number, preset, when_and_where
+from .inputs import ALIASES, CATEGORY, model_and_negative, number, preset, when_and_where, words_only
 
 
 class AvertVSF(io.ComfyNode):
@@ -43,6 +43,7 @@ class AvertVSF(io.ComfyNode):
                 *when_and_where(),
                 layout,
                 preset(VSF),
+                words_only(False),
             ],
             outputs=[io.Model.Output()],
             hidden=OWN_CACHE,
@@ -60,8 +61,9 @@ class AvertVSF(io.ComfyNode):
         blocks: str = "",
         layout: Layout = "paper",
         preset: str = OWN,
+        words_only: bool = False,
     ) -> io.NodeOutput:
         numbers, until = numbers_of(model, VSF, preset, {"scale": scale, "offset": offset})
         # Presets are for the paper's layout.
-        mechanism = ValueSignFlip(**numbers, layout=layout if preset == OWN else "paper")
+        mechanism = ValueSignFlip(**numbers, layout=layout if preset == OWN else "paper", words_only=words_only)
         return io.NodeOutput(guide(model, mechanism, negative, (start_percent, end_percent, until), blocks))

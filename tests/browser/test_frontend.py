@@ -17,7 +17,7 @@ from avert.tests.server.newer import skip_if_too_new
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-NODES = ("AvertVSF", "AvertNAG", "AvertNASA", "AvertAmplify", "AvertNegativePrompt", "AvertReport", "AvertDemoModel")
+NODES = ("AvertVSF", "AvertContrast", "AvertNAG", "AvertNASA", "AvertAmplify", "AvertNegativePrompt", "AvertReport", "AvertDemoModel")
 LOAD = "async graph => { await window.app.loadGraphData(graph, true, true) }"
 PROMPT = "async () => (await window.app.graphToPrompt()).output"
 UNKNOWN = "() => window.app.canvas.graph._nodes.map(n => n.type).filter(t => !(t in window.LiteGraph.registered_node_types))"
@@ -62,13 +62,25 @@ def test_workflow_opens(page: Page, server: HostServer, thrown: list[str], name:
     assert thrown == []
 
 
-@pytest.mark.parametrize(("name", "kind"), [("vsf_demo", "AvertVSF"), ("nag_demo", "AvertNAG")])
-def test_workflow_of_an_older_version_opens(page: Page, server: HostServer, thrown: list[str], name: str, kind: str) -> None:
-    """Before there were presets their widget was not saved; it opens with what it did then."""
+@pytest.mark.parametrize(
+    ("name", "kind", "later"),
+    [
+        ("vsf_demo", "AvertVSF", ["custom", False]),
+        ("nag_demo", "AvertNAG", ["custom", False]),
+        ("vsf_demo", "AvertVSF", [False]),
+        ("nasa_demo", "AvertNASA", [False]),
+    ],
+)
+def test_workflow_of_an_older_version_opens(
+    page: Page, server: HostServer, thrown: list[str], name: str, kind: str, later: list[Any]
+) -> None:
+    """Before there were presets, and then words_only, their widgets were not saved; it opens with what it did then."""
     graph = copy.deepcopy(graphs.graph(name))
     for item in graph["nodes"]:
         if item["type"] == kind:
-            assert item["widgets_values"].pop() == "custom"
+            values = item["widgets_values"]
+            assert values[-len(later) :] == later
+            del values[-len(later) :]
             item.pop("properties")
     page.evaluate(LOAD, graph)
     assert complaints(page) == []

@@ -18,10 +18,16 @@ from tiny import latent
 from tiny_clip import tiny_clip
 
 IDS = {
-    "AvertVSF", "AvertNAG", "AvertNASA", "AvertNegativeGuidance", "AvertDNG", "AvertSLD", "AvertPerpNeg", "AvertNegativePrompt", "AvertVLMNegative", "AvertLoadVLM",
-    "AvertAmplify",
-    "AvertReport", "AvertCompare", "AvertDemoModel",
+    "AvertVSF", "AvertContrast", "AvertNAG", "AvertNASA", "AvertNegativeGuidance", "AvertDNG", "AvertSLD", "AvertPerpNeg", "AvertNegativePrompt", "AvertVLMNegative",
+    "AvertLoadVLM", "AvertAmplify", "AvertReport", "AvertCompare", "AvertDemoModel",
 }  # fmt: skip
+# The nodes that guide attention, with settings that act.
+GUIDES: dict[str, dict[str, Any]] = {
+    "AvertVSF": {"scale": 0.94, "offset": -0.6},
+    "AvertContrast": {"scale": 5.0, "offset": 0.0},
+    "AvertNAG": {"nag_scale": 5.0, "nag_tau": 2.5, "nag_alpha": 0.25},
+    "AvertNASA": {"scale": 0.15},
+}
 
 
 @pytest.fixture(scope="module")
@@ -75,15 +81,8 @@ def run(node: Any, **inputs: Any) -> tuple:
     return clone.EXECUTE_NORMALIZED(**inputs).result
 
 
-@pytest.mark.parametrize(
-    ("name", "settings"),
-    [
-        ("AvertVSF", {"scale": 0.94, "offset": -0.6}),
-        ("AvertNAG", {"nag_scale": 5.0, "nag_tau": 2.5, "nag_alpha": 0.25}),
-        ("AvertNASA", {"scale": 0.15}),
-    ],
-)
-def test_workflow_of_nodes(loaded: dict[str, Any], name: str, settings: dict[str, float]) -> None:
+@pytest.mark.parametrize("name", GUIDES)
+def test_workflow_of_nodes(loaded: dict[str, Any], name: str) -> None:
     clip, base = tiny_clip("sd1"), model("sd15")
     encode, sampler = host_nodes.CLIPTextEncode(), host_nodes.KSampler()
     (positive,), (empty,) = (encode.encode(clip, text) for text in ("a woman reads", ""))
@@ -92,7 +91,7 @@ def test_workflow_of_nodes(loaded: dict[str, Any], name: str, settings: dict[str
     start = {"samples": latent("sd15")}
     (plain,) = sampler.sample(base, 3, 2, 1.0, "euler", "simple", positive, empty, start)
     for negative in (avoided, stronger, encode.encode(clip, "glasses")[0]):
-        (patched,) = run(loaded[name], model=base, negative=negative, start_percent=0.0, end_percent=1.0, **settings)
+        (patched,) = run(loaded[name], model=base, negative=negative, start_percent=0.0, end_percent=1.0, **GUIDES[name])
         (made,) = sampler.sample(patched, 3, 2, 1.0, "euler", "simple", positive, empty, start)
         assert change(plain["samples"], made["samples"]) > 1e-3
         out, plot, maps, text, data = run(loaded["AvertReport"], model=patched, latent=made)
@@ -101,6 +100,66 @@ def test_workflow_of_nodes(loaded: dict[str, Any], name: str, settings: dict[str
         assert name.removeprefix("Avert") in text
         assert json.loads(data)["finished"]
     assert torch.equal(plain["samples"], sampler.sample(base, 3, 2, 1.0, "euler", "simple", positive, empty, start)[0]["samples"])
+
+
+def draw(patched: Any, positive: Any, empty: Any) -> torch.Tensor:
+    start = {"samples": latent("sd15")}
+    return host_nodes.KSampler().sample(patched, 3, 2, 1.0, "euler", "simple", positive, empty, start)[0]["samples"]
+
+
+@pytest.mark.parametrize(("name", "preset"), [*((name, "") for name in GUIDES), ("AvertVSF", "auto"), ("AvertNAG", "auto")])
+def test_words_only_reaches_the_mechanism(loaded: dict[str, Any], name: str, preset: str) -> None:
+    """It is the same as a negative of the words alone; a CONDITIONING is whole either way; left out, it is what the node was before there was the input."""
+    clip, base = tiny_clip("sd1"), model("sd15")
+    encode = host_nodes.CLIPTextEncode()
+    (positive,), (empty,), (plain,) = (encode.encode(clip, text) for text in ("a woman reads", "", "glasses"))
+    (avoided,) = run(loaded["AvertNegativePrompt"], clip=clip, text="glasses")
+    settings = GUIDES[name] | ({"preset": preset} if preset else {})
+
+    def with_(negative: Any, **words: bool) -> Any:
+        patched = run(loaded[name], model=base, negative=negative, **settings, **words)[0]
+        return draw(patched, positive, empty)
+
+    words, whole, usual = with_(avoided, words_only=True), with_(avoided, words_only=False), with_(avoided)
+    assert change(words, whole) > 1e-4
+    assert torch.equal(words, with_(avoided.words(), words_only=False))
+    assert torch.equal(usual, words if name == "AvertContrast" else whole)
+    assert torch.equal(with_(plain, words_only=True), with_(plain, words_only=False))
+
+
+def test_contrast_is_off_at_scale_0(loaded: dict[str, Any]) -> None:
+    clip, base = tiny_clip("sd1"), model("sd15")
+    encode = host_nodes.CLIPTextEncode()
+    (positive,), (empty,) = (encode.encode(clip, text) for text in ("a woman reads", ""))
+    (avoided,) = run(loaded["AvertNegativePrompt"], clip=clip, text="glasses")
+    (patched,) = run(loaded["AvertContrast"], model=base, negative=avoided, scale=0.0, offset=-1.0)
+    assert torch.equal(draw(patched, positive, empty), draw(base, positive, empty))
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"scale": -1.0}, r"^`scale` of Contrast is -1; it must be 0 or more\. To turn it off set the scale to 0\.$"),
+        ({"scale": float("nan")}, r"^`scale` of Contrast is nan; set a number\.$"),
+        ({"offset": float("inf")}, r"^`offset` of Contrast is inf; set a number\.$"),
+        ({"blocks": "0-99"}, r"^[^\n]*99[^\n]*\.$"),
+        ({"start_percent": 0.8, "end_percent": 0.2}, r"^[^\n]*start_percent[^\n]*$"),
+    ],
+)
+def test_bad_settings_of_contrast_are_refused(loaded: dict[str, Any], settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        run(loaded["AvertContrast"], model=model("sd15"), **{"scale": 5.0, "offset": 0.0, **settings})
+
+
+def test_report_names_words_only(loaded: dict[str, Any]) -> None:
+    """By its name alone where it is on, and not at all where it is off."""
+    clip, base = tiny_clip("sd1"), model("sd15")
+    (positive,) = host_nodes.CLIPTextEncode().encode(clip, "a woman reads")
+    (avoided,) = run(loaded["AvertNegativePrompt"], clip=clip, text="glasses")
+    for on, line in ((True, "Contrast: scale 5, offset 0, words_only; from 0 to 1"), (False, "Contrast: scale 5, offset 0; from 0 to 1")):
+        (patched,) = run(loaded["AvertContrast"], model=base, negative=avoided, scale=5.0, offset=0.0, words_only=on)
+        made = {"samples": draw(patched, positive, positive)}
+        assert line in run(loaded["AvertReport"], model=patched, latent=made)[3]
 
 
 def test_zeroed_out_negative_of_the_host_is_refused(loaded: dict[str, Any]) -> None:

@@ -21,13 +21,16 @@ from tiny_clip import encode, tiny_clip
 CONTRACT: dict[str, dict[str, Any]] = {
     "AvertVSF": {
         "model": None, "negative": None, "scale": 0.94, "offset": -0.6, "start_percent": 0.0, "end_percent": 1.0, "blocks": "", "layout": "paper",
-        "preset": "custom",
+        "preset": "custom", "words_only": False,
+    },
+    "AvertContrast": {
+        "model": None, "negative": None, "scale": 5.0, "offset": 0.0, "start_percent": 0.0, "end_percent": 1.0, "blocks": "", "words_only": True,
     },
     "AvertNAG": {
         "model": None, "negative": None, "nag_scale": 5.0, "nag_tau": 2.5, "nag_alpha": 0.25, "start_percent": 0.0, "end_percent": 1.0, "blocks": "",
-        "preset": "custom",
+        "preset": "custom", "words_only": False,
     },
-    "AvertNASA": {"model": None, "negative": None, "scale": 0.15, "start_percent": 0.0, "end_percent": 1.0, "blocks": ""},
+    "AvertNASA": {"model": None, "negative": None, "scale": 0.15, "start_percent": 0.0, "end_percent": 1.0, "blocks": "", "words_only": False},
     "AvertNegativeGuidance": {"model": None, "negative": None, "negative_scale": 2.0, "reference": "empty", "start_percent": 0.0, "end_percent": 1.0},
     "AvertDNG": {
         "model": None, "negative": None, "scale": 20.0, "prior": 0.01, "temperature": 0.2, "offset": 3.0, "min_posterior": 0.000001,
@@ -52,6 +55,7 @@ CONTRACT: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 OUTPUTS = {
     "AvertVSF": ["MODEL"],
+    "AvertContrast": ["MODEL"],
     "AvertNAG": ["MODEL"],
     "AvertNASA": ["MODEL"],
     "AvertNegativeGuidance": ["MODEL"],
@@ -66,7 +70,7 @@ OUTPUTS = {
     "AvertReport": ["LATENT", "IMAGE", "IMAGE", "STRING", "STRING"],
     "AvertDemoModel": ["MODEL", "CLIP", "VAE"],
 }
-OPTIONAL = {"negative", "start_percent", "end_percent", "blocks", "layout", "reference", "preset"}
+OPTIONAL = {"negative", "start_percent", "end_percent", "blocks", "layout", "reference", "preset", "words_only"}
 OPTIONAL |= {"vlm", "vae", "examples", "example_answers", "min_change", "gate", "overlap", "replay", "device"}
 OPTIONAL |= {"image_3", "image_4", "captions", "difference"}
 
@@ -74,7 +78,8 @@ OPTIONAL |= {"image_3", "image_4", "captions", "difference"}
 # What people type into the search of the node menu, and a node that they are to find by it.
 TYPED = {
     "nag": {"AvertNAG", "AvertVSF"}, "vsf": {"AvertVSF", "AvertNegativePrompt"}, "negpip": {"AvertVSF", "AvertNegativePrompt"},
-    "negative prompt cfg 1": {"AvertVSF", "AvertNAG", "AvertNASA", "AvertNegativePrompt"}, "perp neg": {"AvertPerpNeg"}, "perpneg": {"AvertPerpNeg"},
+    "negative prompt cfg 1": {"AvertVSF", "AvertContrast", "AvertNAG", "AvertNASA", "AvertNegativePrompt"}, "attention contrast": {"AvertContrast"},
+    "perp neg": {"AvertPerpNeg"}, "perpneg": {"AvertPerpNeg"},
     "dynamic negative": {"AvertDNG", "AvertVLMNegative"}, "safe latent": {"AvertSLD"}, "vl-dnp": {"AvertVLMNegative", "AvertLoadVLM"},
     "qwen-vl": {"AvertVLMNegative", "AvertLoadVLM"}, "attention map": {"AvertReport"}, "no download": {"AvertDemoModel"},
     "negative prompt": set(CONTRACT) - {"AvertLoadVLM"},
@@ -142,7 +147,7 @@ def test_execute_takes_what_the_schema_says(nodes: dict[str, Any]) -> None:
                 assert parameters[key].default == default
 
 
-@pytest.mark.parametrize("name", ["AvertVSF", "AvertNAG", "AvertNASA"])
+@pytest.mark.parametrize("name", ["AvertVSF", "AvertContrast", "AvertNAG", "AvertNASA"])
 def test_nodes_guide_by_their_defaults(nodes: dict[str, Any], name: str) -> None:
     model, clip = FACTORIES["flux"](), tiny_clip("flux")
     positive = conditioning("flux", 9, 1)
