@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from avert.guidance.attention.mechanism import Mechanism, NegativeAway, NormalizedGuidance, ValueSignFlip
+from avert.guidance.attention.mechanism import AttentionContrast, Mechanism, NegativeAway, NormalizedGuidance, ValueSignFlip
 from avert.guidance.score.combine import NegativeGuidance
 from avert.host.families import find_family
 from avert.host.guide import guide, guide_score
@@ -16,7 +16,7 @@ from torch import Tensor
 from family_reference import Reference
 from family_spec import Spec, all_specs, flat, model_of, parts, spec_params
 from guided_runs import module_outline, patcher_outline
-from reference.branches import Nag, Nasa, Vsf
+from reference.branches import Contrast, Nag, Nasa, Vsf
 from support import declare
 from tiny import sample
 
@@ -25,6 +25,7 @@ MECHANISMS: dict[str, tuple[Mechanism, Any]] = {
     "VSF offset": (ValueSignFlip(0.94, -0.6), Vsf(0, 0.94, -0.6)),
     "NAG": (NormalizedGuidance(5.0, 2.5, 0.25), Nag(0, 5.0, 2.5, 0.25)),
     "NASA": (NegativeAway(0.3), Nasa(0, 0.3)),
+    "Contrast": (AttentionContrast(3.0, -0.4), Contrast(0, 3.0, -0.4)),
 }
 # (cfg, pictures, tokens of positive, sampler's negative and ours)
 CIRCUMSTANCES = ((1.0, 1, (9, 9, 5)), (3.0, 2, (9, 9, 6)), (3.0, 1, (7, 12, 11)), (1.0, 2, (11, 5, 4)))
