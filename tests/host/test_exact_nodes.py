@@ -36,7 +36,9 @@ def test_two_vsf_nodes_share_one_softmax(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", ["flux", "sd15"])
-@pytest.mark.parametrize("methods", [("VSF", "NAG"), ("NAG", "NASA"), ("NASA", "VSF", "NAG"), ("Contrast", "NAG"), ("VSF", "Contrast")], ids="+".join)
+@pytest.mark.parametrize(
+    "methods", [("VSF", "NAG"), ("NAG", "NASA"), ("NASA", "VSF", "NAG"), ("Contrast", "NAG"), ("VSF", "Contrast")], ids="+".join
+)
 def test_mechanisms_add_up(family: str, methods: tuple[str, ...]) -> None:
     assert_exact(case(family, *(node(method, prompt(family, 7 + i, 3 + i)) for i, method in enumerate(methods))))
 
@@ -44,7 +46,9 @@ def test_mechanisms_add_up(family: str, methods: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("family", ["sd3", "flux"])
 def test_released_layout_beside_other_nodes(family: str) -> None:
     released = Node("VSF", (3.3, 0.2), prompt(family, 7, 3), layout="released")
-    assert_exact(case(family, released, node("VSF", prompt(family, 9, 4)), node("NAG", prompt(family, 5, 5)), node("Contrast", prompt(family, 6, 6))))
+    assert_exact(
+        case(family, released, node("VSF", prompt(family, 9, 4)), node("NAG", prompt(family, 5, 5)), node("Contrast", prompt(family, 6, 6)))
+    )
 
 
 @pytest.mark.parametrize("batch", [1, 2])

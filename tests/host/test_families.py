@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -44,6 +45,12 @@ def run(name: str, model: Any, cfg: float = 1.0, batch: int = 1, lengths: tuple[
     return flat(out)
 
 
+@cache
+def unguided(name: str, cfg: float, batch: int, lengths: tuple[int, int]) -> Tensor:
+    """Sample without guidance, once for all mechanisms that are tried in the same circumstances."""
+    return run(name, model_of(name), cfg, batch, lengths)
+
+
 def distance(a: Tensor, b: Tensor) -> float:
     return float((a.double() - b.double()).norm())
 
@@ -57,7 +64,7 @@ def test_exact(request: pytest.FixtureRequest, name: str, mechanism: str) -> Non
     ours, dense = MECHANISMS[mechanism]
     cfg, batch, (positive, own, avoided) = CIRCUMSTANCES[(sum(name.encode()) + list(MECHANISMS).index(mechanism)) % len(CIRCUMSTANCES)]
     settings: dict[str, Any] = {"cfg": cfg, "batch": batch, "lengths": (positive, own)}
-    plain = run(name, model, **settings)
+    plain = unguided(name, cfg, batch, (positive, own))
     guided = run(name, guide(model, ours, spec.prompt(avoided, 3), WINDOW, ""), **settings)
     reference = Reference(spec, dense, spec.prompt(avoided, 3))
     with reference.on(model) as patched:

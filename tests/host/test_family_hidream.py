@@ -23,7 +23,12 @@ from tiny_encoders import tiny_encoder
 from tiny_models import _patcher
 
 VSF, NOT_SEEN = ValueSignFlip(1.2, 0.0), ValueSignFlip(1.0, 1e4)
-MECHANISMS = [(VSF, Vsf(0, 1.2, 0.0)), (NormalizedGuidance(5.0, 2.5, 0.25), Nag(0, 5.0, 2.5, 0.25)), (NegativeAway(0.3), Nasa(0, 0.3)), (AttentionContrast(3.0, -0.4), Contrast(0, 3.0, -0.4))]
+MECHANISMS = [
+    (VSF, Vsf(0, 1.2, 0.0)),
+    (NormalizedGuidance(5.0, 2.5, 0.25), Nag(0, 5.0, 2.5, 0.25)),
+    (NegativeAway(0.3), Nasa(0, 0.3)),
+    (AttentionContrast(3.0, -0.4), Contrast(0, 3.0, -0.4)),
+]
 SPEC = all_specs()["hidream"]
 
 

@@ -92,7 +92,12 @@ def guided(model: Any, mechanism: Any = VSF, length: int = 5) -> Any:
 
 @pytest.mark.parametrize(
     ("ours", "dense"),
-    [(VSF, Vsf(0, 1.2, 0.0)), (NormalizedGuidance(5.0, 2.5, 0.25), Nag(0, 5.0, 2.5, 0.25)), (NegativeAway(0.3), Nasa(0, 0.3)), (AttentionContrast(3.0, -0.4), Contrast(0, 3.0, -0.4))],
+    [
+        (VSF, Vsf(0, 1.2, 0.0)),
+        (NormalizedGuidance(5.0, 2.5, 0.25), Nag(0, 5.0, 2.5, 0.25)),
+        (NegativeAway(0.3), Nasa(0, 0.3)),
+        (AttentionContrast(3.0, -0.4), Contrast(0, 3.0, -0.4)),
+    ],
 )
 @pytest.mark.parametrize("entries", ["pictures", "keyframes", "references"])
 def test_exact_beside_pictures_and_sounds(entries: str, ours: Any, dense: Any) -> None:

@@ -22,7 +22,12 @@ from tiny import sample
 VSF = ValueSignFlip(1.2, 0.0)
 NOT_SEEN = ValueSignFlip(1.0, 1e4)
 WINDOW = (0.0, 1.0)
-MECHANISMS = [(VSF, Vsf(0, 1.2, 0.0)), (NormalizedGuidance(5.0, 2.5, 0.25), Nag(0, 5.0, 2.5, 0.25)), (NegativeAway(0.3), Nasa(0, 0.3)), (AttentionContrast(3.0, -0.4), Contrast(0, 3.0, -0.4))]
+MECHANISMS = [
+    (VSF, Vsf(0, 1.2, 0.0)),
+    (NormalizedGuidance(5.0, 2.5, 0.25), Nag(0, 5.0, 2.5, 0.25)),
+    (NegativeAway(0.3), Nasa(0, 0.3)),
+    (AttentionContrast(3.0, -0.4), Contrast(0, 3.0, -0.4)),
+]
 
 
 def noise(*shape: int) -> Tensor:

@@ -51,7 +51,9 @@ def log_sum(q: Tensor, k: Tensor) -> Tensor:
     return torch.logsumexp(q.double() @ k.double().transpose(-1, -2) * q.shape[-1] ** -0.5, dim=-1)
 
 
-@pytest.mark.parametrize("mechanism", [ValueSignFlip(1.0, OFFSET), NormalizedGuidance(5.0, 2.5, 0.25), NegativeAway(0.3), AttentionContrast(3.0, OFFSET)])
+@pytest.mark.parametrize(
+    "mechanism", [ValueSignFlip(1.0, OFFSET), NormalizedGuidance(5.0, 2.5, 0.25), NegativeAway(0.3), AttentionContrast(3.0, OFFSET)]
+)
 def test_share_and_map_of_a_joint_layer(monkeypatch: pytest.MonkeyPatch, mechanism: Mechanism) -> None:
     running(monkeypatch, "KSampler", "AvertReport")
     keep = Keep()

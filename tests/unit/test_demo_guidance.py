@@ -77,7 +77,14 @@ def test_blocks_that_are_not_chosen_rest() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"mechanism": ValueSignFlip(0.0, -1.0)}, {"negatives": ()}, {"window": Window(0.3, 0.3)}, {"mechanism": NegativeAway(0.0)}, {"mechanism": AttentionContrast(0.0)}]
+    "fields",
+    [
+        {"mechanism": ValueSignFlip(0.0, -1.0)},
+        {"negatives": ()},
+        {"window": Window(0.3, 0.3)},
+        {"mechanism": NegativeAway(0.0)},
+        {"mechanism": AttentionContrast(0.0)},
+    ],
 )
 def test_idle_guides_change_nothing(world: tuple[TextEncoder, MMDiT], fields: dict[str, object]) -> None:
     encoder, model = world
