@@ -62,25 +62,30 @@ def encode_line(clip: Any, text: str) -> list[Prompt]:
         words = [row for row in rows if row.word]
         if not words:
             continue
-        counts = {KNOWN[key].name: kept.rows for key, kept in line.kept.items() if key == line.main or is_loaded(clip, key)}
-        prompt = partial(_prompt, line, text, embedding, options, counts, written)
+        prompt = partial(_prompt, line, text, embedding, options, written)
         # What is made of the ids or layers of another encoder stays whole.
         apart = len(words) < len(rows) and not {"t5xxl_ids", "conditioning_llama3"} & set(options)
-        prompts.append(replace(prompt(rows), words=cache(partial(prompt, words)) if apart else None))
+        alone = cache(partial(prompt, words, _counts(clip, line, words_only=True))) if apart else None
+        prompts.append(replace(prompt(rows, _counts(clip, line)), words=alone))
     return prompts
 
 
+def _counts(clip: Any, line: Line, words_only: bool = False) -> dict[str, int]:
+    """Count the tokens of each encoder that act."""
+    kept = {KNOWN[key].name: kept.rows for key, kept in line.kept.items() if key == line.main or is_loaded(clip, key)}
+    return {name: sum(row.weight != 0 and (row.word or not words_only) for row in rows) for name, rows in kept.items()}
+
+
 def _prompt(
-    line: Line, text: str, embedding: Tensor, options: Mapping[str, Any], counts: Mapping[str, Sequence[Row]], written: Any, rows: list[Row]
+    line: Line, text: str, embedding: Tensor, options: Mapping[str, Any], written: Any, rows: list[Row], tokens: Mapping[str, int]
 ) -> Prompt:
     """Make a prompt of some of a line's rows."""
-    ends = any(not row.word for row in rows)
     return Prompt(
         embedding=embedding[:, [row.index for row in rows]],
         options=fit(options, rows, embedding.shape[1], line.kept, line.tokens),
         weights=_weights(_weighed(rows, options, line.kept)),
         text=text,
-        tokens={name: len(own) if ends else sum(row.word for row in own) for name, own in counts.items()},
+        tokens=tokens,
         written=written,
     )
 

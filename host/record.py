@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,8 @@ class Recorder:
 
     def describe(self, task: Task, negative: Negative, idle: str) -> None:
         """Note a node's settings and its negatives; `idle` says why it does nothing, if so."""
-        settings = {name: value for name, value in vars(task.mechanism).items() if value != ""}
+        # What is not set need not be told.
+        settings = {name: value for name, value in vars(task.mechanism).items() if value != "" and value is not False}
         if task.window.until_sigma > 0:
             settings["until_sigma"] = task.window.until_sigma
         negatives = [
@@ -214,6 +215,13 @@ def _step(step: int, group: list[Evaluation]) -> dict[str, Any]:
     }
 
 
+def _taken_whole(settings: Mapping[str, Any]) -> str:
+    """Say what it means that nobody knows which of a negative's tokens are words."""
+    if settings.get("words_only"):
+        return "so it is used whole, with its padding: only Avert Negative Prompt knows which tokens are words."
+    return "so its padding is unknown and counts as negative too, even when its text is empty; use Avert Negative Prompt for the cleanest result."
+
+
 def _notes(report: RunReport) -> list[str]:
     """Say in words what a user should know."""
     notes = []
@@ -221,10 +229,7 @@ def _notes(report: RunReport) -> list[str]:
         if node.idle:
             notes.append(f"{node.mechanism} did nothing: {node.idle}.")
         if any(not negative["padding_known"] for negative in node.negatives):
-            notes.append(
-                f"{node.mechanism}: the negative is a plain CONDITIONING, so its padding is unknown and counts as negative too, even when "
-                "its text is empty; use Avert Negative Prompt for the cleanest result."
-            )
+            notes.append(f"{node.mechanism}: the negative is a plain CONDITIONING, " + _taken_whole(node.settings))
     seen_nothing = any(skip["reason"] == NOTHING_SEEN for skip in report.skipped)
     if report.layers_total and not report.steps and not seen_nothing and not any(node.idle for node in report.nodes):
         notes.append(

@@ -67,7 +67,7 @@ def _tail(report: RunReport) -> list[str]:
 
 
 def _node(node: NodeReport) -> list[str]:
-    settings = ", ".join(_setting(name, value) for name, value in node.settings.items() if value is not False)
+    settings = ", ".join(_setting(name, value) for name, value in node.settings.items())
     blocks = "" if not node.inside else "; all blocks" if node.blocks is None else f"; {len(node.blocks)} blocks"
     lines = [f"{node.mechanism}: {settings}; from {node.start_percent:g} to {node.end_percent:g}{blocks}"]
     for negative in node.negatives:
@@ -82,7 +82,9 @@ def _node(node: NodeReport) -> list[str]:
 
 def _setting(name: str, value: Any) -> str:
     """Name what is switched on by its name alone."""
-    return name if value is True else f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+    if value is True:
+        return name.replace("_", " ")
+    return f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
 
 
 def _step(step: dict[str, Any]) -> str:

@@ -156,7 +156,7 @@ def test_report_names_words_only(loaded: dict[str, Any]) -> None:
     clip, base = tiny_clip("sd1"), model("sd15")
     (positive,) = host_nodes.CLIPTextEncode().encode(clip, "a woman reads")
     (avoided,) = run(loaded["AvertNegativePrompt"], clip=clip, text="glasses")
-    for on, line in ((True, "Contrast: scale 5, offset 0, words_only; from 0 to 1"), (False, "Contrast: scale 5, offset 0; from 0 to 1")):
+    for on, line in ((True, "Contrast: scale 5, offset 0, words only; from 0 to 1"), (False, "Contrast: scale 5, offset 0; from 0 to 1")):
         (patched,) = run(loaded["AvertContrast"], model=base, negative=avoided, scale=5.0, offset=0.0, words_only=on)
         made = {"samples": draw(patched, positive, positive)}
         assert line in run(loaded["AvertReport"], model=patched, latent=made)[3]

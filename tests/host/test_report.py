@@ -13,7 +13,7 @@ import avert.host.record
 import comfy.model_management
 import pytest
 import torch
-from avert.guidance.attention.mechanism import Mechanism, NegativeAway, NormalizedGuidance, ValueSignFlip
+from avert.guidance.attention.mechanism import AttentionContrast, Mechanism, NegativeAway, NormalizedGuidance, ValueSignFlip
 from avert.host.install import last_report
 from avert.host.report_picture import draw_maps, draw_plot, to_image
 from avert.host.report_text import as_json, as_text
@@ -51,7 +51,9 @@ def log_sum(q: Tensor, k: Tensor) -> Tensor:
     return torch.logsumexp(q.double() @ k.double().transpose(-1, -2) * q.shape[-1] ** -0.5, dim=-1)
 
 
-@pytest.mark.parametrize("mechanism", [ValueSignFlip(1.0, OFFSET), NormalizedGuidance(5.0, 2.5, 0.25), NegativeAway(0.3)])
+@pytest.mark.parametrize(
+    "mechanism", [ValueSignFlip(1.0, OFFSET), NormalizedGuidance(5.0, 2.5, 0.25), NegativeAway(0.3), AttentionContrast(3.0, OFFSET)]
+)
 def test_share_and_map_of_a_joint_layer(monkeypatch: pytest.MonkeyPatch, mechanism: Mechanism) -> None:
     running(monkeypatch, "KSampler", "AvertReport")
     keep = Keep()
@@ -65,14 +67,14 @@ def test_share_and_map_of_a_joint_layer(monkeypatch: pytest.MonkeyPatch, mechani
     assert not more
     # Of the same layer: every key of image and prompt.
     plus = whole_keys(keep.calls, queries, whole)
-    offset = OFFSET if isinstance(mechanism, ValueSignFlip) else 0.0
+    offset = getattr(mechanism, "offset", 0.0)
     share = torch.sigmoid(log_sum(queries, minus) - offset - log_sum(queries, plus)).mean(dim=1)
     assert report.steps[0]["share"] == pytest.approx(share.mean(dim=1).tolist(), rel=1e-4)
     torch.testing.assert_close(report.maps[0, :, 0].flatten(1).double(), share, rtol=1e-3, atol=1e-6)
 
 
 def whole_keys(calls: list[tuple[Tensor, Tensor]], queries: Tensor, size: int) -> Tensor:
-    """Find the keys of prompt and image that go with the image's queries: in one call (VSF), or apart (NAG, NASA)."""
+    """Find the keys of prompt and image that go with the image's queries: in one call (VSF), or apart (all others)."""
     image = queries.shape[2]
     same = [(q, k) for q, k in calls if q.shape[2] >= image and torch.equal(q[:, :, -image:], queries)]
     together = [k for _, k in same if k.shape[2] == size]

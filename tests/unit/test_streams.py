@@ -204,7 +204,7 @@ def test_nobody_but_the_image_sees_the_negative():
     """Other keys and values of N change image rows and N's own rows, and no bit of P and R."""
     layout = Layout((3,), 4, 9, 2)
     q, k, v = qkv(layout.total, layout.total, dtype=torch.float32)
-    for nodes in (CASES["VSF"][1], CASES["NAG"][1], CASES["NASA"][1]):
+    for nodes in (CASES["VSF"][1], CASES["NAG"][1], CASES["NASA"][1], CASES["contrast"][1]):
         first, _ = joint(layout, nodes, q, k, v)
         others = [x.clone() for x in (q, k, v)]
         for x in others:
@@ -237,7 +237,7 @@ def test_the_size_of_the_change_is_per_sample():
     assert weak.change.shape == (2,) and (strong.change > weak.change).all() and weak.change[0] != weak.change[1]
 
 
-@pytest.mark.parametrize("case", ["VSF", "NAG", "NASA", "all, in another order"])
+@pytest.mark.parametrize("case", ["VSF", "NAG", "NASA", "contrast", "all, in another order"])
 def test_batch_rows_are_independent(case):
     negatives, nodes = CASES[case]
     layout = Layout(negatives, 4, 9, 2)
