@@ -46,7 +46,7 @@ def options_from_command() -> argparse.Namespace:
 def main() -> None:
     options, start = options_from_command(), time.perf_counter()
     open_host(options.comfyui)
-    from avert.benchmarks.mechbench import entries, search, tables
+    from avert.benchmarks.mechbench import entries, plots, search, tables
     from comfyui_version import __version__
 
     def tell(line: str) -> None:
@@ -57,7 +57,7 @@ def main() -> None:
     if options.tune:
         search.tune(entries.chosen(options.names, entries.ALL), options.variants, options.tuning, every, tell)
         return
-    finalists, results = entries.chosen(options.names, entries.FINALISTS), {}
+    finalists, results = entries.chosen(options.names, entries.FINALISTS), tables.known(options.out / "mechanisms.json")
     for variant in options.variants:
         own = [entry for entry in finalists if variant in entry.variants]
         strengths = {entry.name: search.tuned(options.tuning, entry, variant) for entry in own}
@@ -69,6 +69,7 @@ def main() -> None:
                 "minutes": (time.perf_counter() - start) / 60,
             }
             tables.write_json(results, options.out / "mechanisms.json", about)
+            plots.write_curves(results, options.out / "mechanisms.svg")
             tables.write_markdown(results, options.out / "mechanisms.md", about)
     print((options.out / "mechanisms.md").read_text(encoding="utf-8"))
 

@@ -92,6 +92,16 @@ FINALISTS = named(
     "VSF", "VSF, offset -0.6", "NAG", "NASA", "all: contrast", "words: VSF", "words: NAG", "words: contrast", "words: whole"
 )  # fmt: skip
 AGAINST = ("VSF", "NAG", "words: VSF")
+# Of these the next gentler and the next stronger setting are measured there too: a trade-off is a curve.
+CURVES = ("VSF", "NAG", "words: VSF", "words: contrast")
+
+
+def beside(entry: Entry, strength: float) -> tuple[float, ...]:
+    """Give the strengths to measure: the tuned one first, and of a curve its neighbours among those that were tried."""
+    order = sorted(entry.strengths)
+    place = order.index(strength)
+    near = order[max(0, place - 1) : place + 2] if entry.name in CURVES else [strength]
+    return (strength, *(one for one in near if one != strength))
 
 
 def chosen(names: Sequence[str] | None, among: Sequence[Entry]) -> tuple[Entry, ...]:

@@ -25,10 +25,13 @@ class Found(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """Hold a finalist's scores with intervals on one model of one world; difference: from each entry that it is compared with."""
+    """Hold a finalist's scores with intervals on one model of one world; tuned: whether this strength is the search's;
+    difference: from each entry that it is compared with, at that one's tuned strength.
+    """
 
     entry: str
     strength: float
+    tuned: bool
     scores: dict[str, tuple[float, float, float]]
     difference: dict[str, dict[str, tuple[float, float, float]]]
     cost: float

@@ -14,7 +14,7 @@ from ..measure import compare
 from ..negbench.pairs import related
 from ..negbench.run import sample
 from ..negbench.world import World
-from .entries import Entry
+from .entries import Entry, beside
 from .intervals import scored, with_intervals
 from .results import Compared, Found
 from .trial import HELD_OUT, OTHER_WORLD, TUNING, Trial, half
@@ -70,20 +70,23 @@ def held_out(
     kinds = WORLDS[name]
     pairs, turns = (half(kinds, tuning=False), HELD_OUT) if kinds is FIRST else (related(kinds), OTHER_WORLD)
     trial = Trial.of(world_named(name), variant, pairs[::every], turns)
-    found: dict[str, Found] = {"none": trial.run(None, 0.0)}
+    found: dict[tuple[str, float], Found] = {("none", 0.0): trial.run(None, 0.0)}
     for entry in entries:
-        found[entry.name] = trial.run(entry, strengths[entry.name])
-        tell(f"{name} " + line({"entry": entry.name, "variant": variant, "strength": strengths[entry.name], **scored(found[entry.name])}))
+        for strength in beside(entry, strengths[entry.name]):
+            found[entry.name, strength] = trial.run(entry, strength)
+            tell(f"{name} " + line({"entry": entry.name, "variant": variant, "strength": strength, **scored(found[entry.name, strength])}))
+    bases = {other: found[other, strengths[other]] for other in against if other in strengths}
     costs = cost(trial, entries, strengths)
     return [
         Compared(
             entry,
-            strengths.get(entry, 0.0),
+            strength,
+            strength == strengths.get(entry, 0.0),
             with_intervals(one),
-            {other: with_intervals(one, found[other]) for other in against if other in found and other != entry},
+            {other: with_intervals(one, base) for other, base in bases.items() if base is not one},
             costs[entry],
         )
-        for entry, one in found.items()
+        for (entry, strength), one in found.items()
     ]
 
 

@@ -18,20 +18,26 @@ EXPLAINED = (
     "positive: the thing that was asked for is there; negative: nothing of what was to be avoided is; both: both; distance: of the judge's features "
     "to those of drawn pictures (Frechet, lower is better; only comparable within a table); unrelated: share of pictures in which the judge sees something "
     "else, and mean change of the pixels, when the negative names what is not there anyway (lower is better); worth: both less unrelated content; time: "
-    "sampling, over the same without a negative. In brackets: 95 % of 400 draws of the pairs. Every strength is the one that is worth most on the "
-    "tuning half; * marks a difference whose interval leaves out 0."
+    "sampling, over the same without a negative. In brackets: 95 % of 400 draws of the pairs. A strength in bold is the one that is worth most on the "
+    "tuning half, the others are its neighbours; * marks a difference whose interval leaves out 0."
 )
 
 
+def known(file: Path) -> dict[tuple[str, str], list[Compared]]:
+    """Read what was compared before; models that are not compared anew stay as they were."""
+    kept = json.loads(file.read_text(encoding="utf-8"))["compared"] if file.exists() else {}
+    return {(name.split("/")[0], name.split("/")[1]): [Compared(**one) for one in found] for name, found in kept.items()}
+
+
 def write_json(results: Results, file: Path, about: Mapping[str, Any]) -> None:
-    compared = {f"{world}/{variant}": [one._asdict() for one in found] for (world, variant), found in results.items()}
+    compared = {f"{world}/{variant}": [one._asdict() for one in found] for (world, variant), found in sorted(results.items())}
     file.write_text(json.dumps({"about": about, "compared": compared}, indent=1) + "\n", encoding="utf-8")
 
 
 def write_markdown(results: Results, file: Path, about: Mapping[str, Any]) -> None:
     lines = ["# Forms of attention guidance, compared on what they were not tuned on", "", EXPLAINED, ""]
     lines += [f"{about['host']}, {about['machine']}; {about['minutes']:.0f} minutes. Made by `benchmarks/mechanisms.py`.", ""]
-    for (world, variant), found in results.items():
+    for (world, variant), found in sorted(results.items()):
         lines += [f"## {world} world, {variant} model", "", *table(found), ""]
         for other in dict.fromkeys(name for one in found for name in one.difference):
             lines += [f"### Less {other}", "", *table(found, other), ""]
@@ -49,7 +55,8 @@ def table(found: Sequence[Compared], other: str = "") -> list[str]:
         values = one.difference.get(other) if other else one.scores
         if values is not None:
             cells = [written(name, *values[name], compared=bool(other)) for name in SCORES]
-            lines.append("| " + " | ".join([one.entry, f"{one.strength:g}", *cells, *([] if other else [f"{one.cost:.2f}"])]) + " |")
+            strength = f"**{one.strength:g}**" if one.tuned and one.entry != "none" else f"{one.strength:g}"
+            lines.append("| " + " | ".join([one.entry, strength, *cells, *([] if other else [f"{one.cost:.2f}"])]) + " |")
     return lines
 
 
