@@ -64,9 +64,7 @@ def main() -> None:
     scenes, latents = scenes_and_latents(SCENES, kinds, LATENTS_SEED + more, folder)
     model = nn.ModuleDict({"text_encoder": TextEncoder(), "diffusion_model": MMDiT()})
     about = {"steps_before": resume("few_step", model, folder) if chosen.resume else 0, "batch": chosen.batch, "scenes": SCENES}
-    if chosen.begin_with_first:
-        begin_with_first("few_step", model)
-        about["began_with"] = "the first world's diffusion model"
+    about |= begin_with_first("few_step", model) if chosen.begin_with_first else {}
     average = Average(model)
     optimisers = optimisers_for(model)
     running = 1.0
@@ -77,10 +75,8 @@ def main() -> None:
         running += 0.01 * (loss.item() - running)
         if step % 200 == 0:
             log.info("step %d loss %.4f", step, running)
-        if step % 1000 == 999:
+        if step % 1000 == 999 or step == steps - 1:
             save("few_step", average.weights, {**about, "steps": step + 1, "loss": round(running, 4)}, started, folder)
-    # Before anything that may fail.
-    save("few_step", average.weights, {**about, "steps": steps, "loss": round(running, 4)}, started, folder)
     model.load_state_dict(average.weights)
     model.eval()
     shown = {

@@ -97,9 +97,7 @@ def main() -> None:
     scenes, latents = scenes_and_latents(SCENES, kinds, LATENTS_SEED + more, folder)
     model = nn.ModuleDict({"text_encoder": TextEncoder(), "diffusion_model": build_unet(chosen.comfyui)})
     about = {"steps_before": resume("guided", model, folder) if chosen.resume else 0, "batch": chosen.batch, "scenes": SCENES}
-    if chosen.begin_with_first:
-        begin_with_first("guided", model)
-        about["began_with"] = "the first world's diffusion model"
+    about |= begin_with_first("guided", model) if chosen.begin_with_first else {}
     average = Average(model)
     optimisers = optimisers_for(model)
     running = 1.0
@@ -110,10 +108,8 @@ def main() -> None:
         running += 0.01 * (loss.item() - running)
         if step % 200 == 0:
             log.info("step %d loss %.4f", step, running)
-        if step % 1000 == 999:
+        if step % 1000 == 999 or step == steps - 1:
             save("guided", average.weights, {**about, "steps": step + 1, "loss": round(running, 4)}, started, folder)
-    # Before anything that may fail.
-    save("guided", average.weights, {**about, "steps": steps, "loss": round(running, 4)}, started, folder)
     model.load_state_dict(average.weights)
     model.eval()
     decoder = load_autoencoder(folder)

@@ -148,11 +148,12 @@ def resume(name: str, model: nn.Module, folder: Path = WEIGHTS) -> int:
     return before.get("steps", 0) + before.get("steps_before", 0)
 
 
-def begin_with_first(name: str, model: nn.ModuleDict) -> None:
+def begin_with_first(name: str, model: nn.ModuleDict) -> dict[str, str]:
     """Take the first world's diffusion model to start from; the text encoder, and so what every word is, is learned anew."""
     from .model.weights import MODEL, read_weights
 
     model["diffusion_model"].load_state_dict(read_weights(name, WEIGHTS, MODEL))
+    return {"began_with": "the first world's diffusion model"}
 
 
 def save(name: str, weights: dict[str, Tensor], summary: dict[str, Any], started: float, folder: Path = WEIGHTS) -> None:
