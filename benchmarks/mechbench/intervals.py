@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -45,12 +45,23 @@ def interval(values: list[float]) -> tuple[float, float]:
     return low, high
 
 
-def with_intervals(found: Found, base: Found | None = None) -> dict[str, tuple[float, float, float]]:
-    """Give each score with its interval; `base`: the difference from it instead, drawn together."""
-    value = _difference(scored(found), scored(base) if base else None)
-    drawn = [_difference(scored(found, *one), scored(base, *one) if base else None) for one in draws(found)]
-    return {name: (value[name], *interval([one[name] for one in drawn])) for name in value}
+class Drawn(NamedTuple):
+    """Hold scores, and those of every draw of the pairs."""
+
+    value: Scores
+    draws: list[Scores]
 
 
-def _difference(own: Scores, base: Mapping[str, float] | None) -> Scores:
-    return own if base is None else {name: own[name] - base[name] for name in own}
+def drawn(found: Found) -> Drawn:
+    return Drawn(scored(found), [scored(found, *one) for one in draws(found)])
+
+
+def with_intervals(own: Drawn, base: Drawn | None = None) -> dict[str, tuple[float, float, float]]:
+    """Give each score with its interval; `base`: the difference from it instead, draw by draw."""
+    if base is not None:
+        own = Drawn(_less(own.value, base.value), [_less(one, other) for one, other in zip(own.draws, base.draws, strict=True)])
+    return {name: (value, *interval([one[name] for one in own.draws])) for name, value in own.value.items()}
+
+
+def _less(own: Scores, base: Scores) -> Scores:
+    return {name: own[name] - base[name] for name in own}

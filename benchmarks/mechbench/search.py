@@ -15,7 +15,7 @@ from ..negbench.pairs import related
 from ..negbench.run import sample
 from ..negbench.world import World
 from .entries import Entry, beside
-from .intervals import scored, with_intervals
+from .intervals import drawn, scored, with_intervals
 from .results import Compared, Found
 from .trial import HELD_OUT, OTHER_WORLD, TUNING, Trial, half
 
@@ -70,12 +70,13 @@ def held_out(
     kinds = WORLDS[name]
     pairs, turns = (half(kinds, tuning=False), HELD_OUT) if kinds is FIRST else (related(kinds), OTHER_WORLD)
     trial = Trial.of(world_named(name), variant, pairs[::every], turns)
-    found: dict[tuple[str, float], Found] = {("none", 0.0): trial.run(None, 0.0)}
-    for entry in entries:
-        for strength in beside(entry, strengths[entry.name]):
-            found[entry.name, strength] = trial.run(entry, strength)
-            tell(f"{name} " + line({"entry": entry.name, "variant": variant, "strength": strength, **scored(found[entry.name, strength])}))
-    bases = {other: found[other, strengths[other]] for other in against if other in strengths}
+    found: dict[tuple[str, float], Found] = {}
+    for entry, strength in [(None, 0.0), *((entry, one) for entry in entries for one in beside(entry, strengths[entry.name]))]:
+        label = entry.name if entry else "none"
+        found[label, strength] = trial.run(entry, strength)
+        tell(f"{name} " + line({"entry": label, "variant": variant, "strength": strength, **scored(found[label, strength])}))
+    scores = {key: drawn(one) for key, one in found.items()}
+    bases = {other: scores[other, strengths[other]] for other in against if other in strengths}
     costs = cost(trial, entries, strengths)
     return [
         Compared(
@@ -86,7 +87,7 @@ def held_out(
             {other: with_intervals(one, base) for other, base in bases.items() if base is not one},
             costs[entry],
         )
-        for (entry, strength), one in found.items()
+        for (entry, strength), one in scores.items()
     ]
 
 

@@ -105,20 +105,20 @@ class TestIntervals:
 
     def test_they_are_the_binomials_where_pairs_have_one_picture(self) -> None:
         yes = [i % 4 == 0 for i in range(100)]
-        value, low, high = intervals.with_intervals(found(yes, yes, list(range(100))))["both"]
+        value, low, high = intervals.with_intervals(intervals.drawn(found(yes, yes, list(range(100)))))["both"]
         expected = 1.96 * math.sqrt(0.25 * 0.75 / 100)
         assert value == 0.25 and abs((high - low) / 2 - expected) < 0.02
 
     def test_pictures_of_one_pair_are_no_evidence_of_their_own(self) -> None:
         """Four equal pictures for each of 25 pairs: the interval of 25, not of 100."""
         yes = [i // 4 % 4 == 0 for i in range(100)]
-        _, low, high = intervals.with_intervals(found(yes, yes, [i // 4 for i in range(100)]))["positive"]
+        _, low, high = intervals.with_intervals(intervals.drawn(found(yes, yes, [i // 4 for i in range(100)])))["positive"]
         assert abs((high - low) / 2 - 1.96 * math.sqrt(0.28 * 0.72 / 25)) < 0.05
 
     def test_a_difference_is_drawn_together(self) -> None:
         """One that is always there has no interval to speak of, however much both vary."""
         yes, numbers = [i % 2 == 0 for i in range(60)], list(range(60))
-        one, other = found(yes, yes, numbers), found(yes, yes, numbers)
+        one, other = intervals.drawn(found(yes, yes, numbers)), intervals.drawn(found(yes, yes, numbers))
         assert intervals.with_intervals(one, other)["both"] == (0.0, 0.0, 0.0)
 
     def test_the_distance_to_itself_is_nothing(self) -> None:
