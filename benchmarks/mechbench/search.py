@@ -71,7 +71,7 @@ def held_out(
     pairs, turns = (half(kinds, tuning=False), HELD_OUT) if kinds is FIRST else (related(kinds), OTHER_WORLD)
     trial = Trial.of(world_named(name), variant, pairs[::every], turns)
     found: dict[tuple[str, float], Found] = {}
-    for entry, strength in [(None, 0.0), *((entry, one) for entry in entries for one in beside(entry, strengths[entry.name]))]:
+    for entry, strength in [(None, 0.0), *((each, one) for each in entries for one in beside(each, strengths[each.name]))]:
         label = entry.name if entry else "none"
         found[label, strength] = trial.run(entry, strength)
         tell(f"{name} " + line({"entry": label, "variant": variant, "strength": strength, **scored(found[label, strength])}))
