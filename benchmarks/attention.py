@@ -22,7 +22,7 @@ from torch.nn.functional import scaled_dot_product_attention as sdpa
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from guidance.attention.kernels import attend, kernel_name
-from guidance.attention.mechanism import AttentionContrast, NegativeAway, NormalizedGuidance, ValueSignFlip
+from guidance.attention.mechanism import NegativeAway, NormalizedGuidance, ValueSignFlip
 from guidance.attention.nag import normalized_attention_guidance
 from guidance.attention.strands import Segment, Strand
 from guidance.attention.streams import Lengths, cross_attention, joint_attention
@@ -57,7 +57,6 @@ MECHANISMS = {
     "VSF, offset 0": ValueSignFlip(1.0, 0.0),
     "NAG": NormalizedGuidance(5.0, 2.5, 0.25),
     "NASA": NegativeAway(0.15),
-    "Contrast": AttentionContrast(3.0),
 }
 
 

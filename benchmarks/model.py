@@ -82,7 +82,7 @@ def frames_of(model: Model, options: argparse.Namespace) -> int:
 def runs(model: Model, options: argparse.Namespace) -> dict[str, Callable[[], object]]:
     """List the ways of sampling; all share one model."""
     import comfy.sample
-    from avert.guidance.attention.mechanism import AttentionContrast, NegativeAway, NormalizedGuidance, ValueSignFlip
+    from avert.guidance.attention.mechanism import NegativeAway, NormalizedGuidance, ValueSignFlip
     from avert.host.guide import guide, guide_score
 
     patcher = with_weights(model, options.blocks)
@@ -96,7 +96,7 @@ def runs(model: Model, options: argparse.Namespace) -> dict[str, Callable[[], ob
             patched, noise, options.steps, cfg, "euler", "simple", positive, unwanted, latent, disable_pbar=True, seed=0
         )  # fmt: skip
 
-    mechanisms = (ValueSignFlip(0.94, -0.6), NormalizedGuidance(5.0, 2.5, 0.25), NegativeAway(0.5), AttentionContrast(3.0))
+    mechanisms = (ValueSignFlip(0.94, -0.6), NormalizedGuidance(5.0, 2.5, 0.25), NegativeAway(0.5))
     guided = {mechanism.name: sample(guide(patcher, mechanism, negative, (0, 1), ""), 1.0) for mechanism in mechanisms}
     ways = {PLAIN: sample(patcher, 1.0), **guided, "cfg 3": sample(patcher, 3.0)}
     if options.model == "all":

@@ -5,7 +5,7 @@ import { KEEP, KEY, REPORT, WATCHER, enter, keep, kept, receive, report, resume,
 import { Panel } from "./panel.js";
 import { say } from "./strings.js";
 
-const NODES = ["AvertVSF", "AvertContrast", "AvertNAG", "AvertNASA", "AvertDNG", "AvertSLD", "AvertPerpNeg", "AvertNegativeGuidance", WATCHER, REPORT];
+const NODES = ["AvertVSF", "AvertNAG", "AvertNASA", "AvertDNG", "AvertSLD", "AvertPerpNeg", "AvertNegativeGuidance", WATCHER, REPORT];
 const NAME = "avert_panel";
 const MARGIN = 6;
 const OWN_KEYS = ["Enter", " ", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"];

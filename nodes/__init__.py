@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ..host.api import ComfyExtension, io
 from .compare import AvertCompare
-from .contrast import AvertContrast
 from .demo import AvertDemoModel
 from .dng import AvertDNG
 from .nag import AvertNAG, AvertNASA
@@ -19,7 +18,6 @@ class AvertExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
             AvertVSF,
-            AvertContrast,
             AvertNAG,
             AvertNASA,
             AvertNegativeGuidance,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 BEGIN, END = "<!-- support matrix: made by tests/support_matrix.py -->", "<!-- end of the support matrix -->"
-MECHANISMS = ("VSF", "NAG", "NASA", "Contrast", "predictions")
+MECHANISMS = ("VSF", "NAG", "NASA", "predictions")
 SHOWN = {"passed": "exact", "failed": "**fails**", "skipped": "no such model"}
 
 

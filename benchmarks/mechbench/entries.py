@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ...guidance.attention.mechanism import AttentionContrast, NegativeAway, NormalizedGuidance, ValueSignFlip
+from ...guidance.attention.mechanism import NegativeAway, NormalizedGuidance, ValueSignFlip
 from .forms import Form
 
 Make = Callable[[float], Any]
@@ -53,7 +53,7 @@ WORDS = (
     Entry("words: NAG", nag(2.5, 0.25, True), (3.0, 5.0, 9.0, 15.0)),
     Entry("words: NAG, alpha 0.5", nag(2.5, 0.5, True), (2.0, 3.0, 5.0)),
     Entry("words: NASA", lambda scale: NegativeAway(scale, True), (0.05, 0.1, 0.15, 0.3)),
-    Entry("words: contrast", AttentionContrast, (2.0, 2.5, 3.0, 4.0, 6.0)),
+    Entry("words: contrast", form(), (2.0, 2.5, 3.0, 4.0, 6.0)),
 )
 FORMS = (
     Entry("all: contrast", form(words_only=False), (2.0, 3.0, 4.0)),

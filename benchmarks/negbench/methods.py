@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ...nodes.contrast import AvertContrast
 from ...nodes.dng import AvertDNG
 from ...nodes.nag import AvertNAG, AvertNASA
 from ...nodes.score import AvertNegativeGuidance, AvertPerpNeg, AvertSLD
@@ -66,10 +65,10 @@ def none(model: Any, texts: Texts, strength: float) -> Sampling:
     return Sampling(model, texts.positive, texts.empty, 1.0)
 
 
-def vsf(offset: float, words_only: bool = False) -> Build:
+def vsf(offset: float, words_only: bool = False, cfg: float = 1.0) -> Build:
     def build(model: Any, texts: Texts, scale: float) -> Sampling:
         guided = AvertVSF.execute(model, scale, offset, texts.negative, words_only=words_only).args[0]
-        return Sampling(guided, texts.positive, texts.empty, 1.0)
+        return Sampling(guided, texts.positive, texts.empty, cfg)
 
     return build
 
@@ -77,16 +76,6 @@ def vsf(offset: float, words_only: bool = False) -> Build:
 def nag(tau: float, alpha: float) -> Build:
     def build(model: Any, texts: Texts, scale: float) -> Sampling:
         return Sampling(AvertNAG.execute(model, scale, tau, alpha, texts.negative).args[0], texts.positive, texts.empty, 1.0)
-
-    return build
-
-
-def contrast(words_only: bool = True, cfg: float = 1.0) -> Build:
-    """cfg above 1 compares with the empty prompt."""
-
-    def build(model: Any, texts: Texts, scale: float) -> Sampling:
-        guided = AvertContrast.execute(model, scale, 0.0, texts.negative, words_only=words_only).args[0]
-        return Sampling(guided, texts.positive, texts.empty, cfg)
 
     return build
 
@@ -176,8 +165,6 @@ METHODS = (
     Method("NAG", "NAG", nag(2.5, 0.25), (3.0, 5.0, 9.0, 15.0), 5.0),
     Method("NAG, alpha 0.5", "NAG", nag(2.5, 0.5), (2.0, 3.0, 5.0, 9.0), 5.0),
     Method("VSF, words only", "VSF, words only", vsf(0.0, True), (0.5, 1.0, 1.5, 2.0, 3.0), 1.5),
-    Method("Contrast", "Contrast", contrast(), (1.0, 2.0, 3.0, 4.0, 6.0), 3.0),
-    Method("Contrast, all tokens", "Contrast", contrast(False), (1.0, 2.0, 3.0), 2.0),
     Method("NASA", "NASA", nasa, (0.15, 0.3, 0.45, 0.6, 0.8), 0.15),
     Method("whole-embedding flip", "flip", flip, (0.5, 1.0, 2.0), 1.0),
     Method("NegPip-like", "NegPip", negpip, (0.5, 1.0, 1.5, 2.0), 1.0),
@@ -185,7 +172,9 @@ METHODS = (
     Method("CFG, few steps", "CFG, few steps", cfg_negative, (1.5, 2.0, 3.0), 2.0),
     Method("guided, CFG without negative", "guided, none", cfg_empty, (2.0, 3.0, 5.0), 3.0, "guided"),
     Method("guided, CFG", "guided, CFG", cfg_negative, (2.0, 3.0, 5.0), 3.0, "guided", "guided, CFG without negative"),
-    Method("guided, Contrast", "guided, Contrast", contrast(cfg=CFG), (1.0, 2.0, 3.0, 4.0), 3.0, "guided", "guided, CFG without negative"),
+    Method(
+        "guided, VSF, words only", "guided, VSF", vsf(0.0, True, CFG), (0.5, 1.0, 1.5, 2.0), 1.0, "guided", "guided, CFG without negative"
+    ),
     Method(PLAIN_ANCESTRAL, PLAIN_ANCESTRAL, beside_empty, (CFG,), CFG, "guided", PLAIN_ANCESTRAL, ANCESTRAL),
     Method("static", "static", static, (0.5, 1.0, 2.0, 3.0), 2.0, "guided", PLAIN_ANCESTRAL, ANCESTRAL),
     Method("DNG", "DNG", dng, (0.5, 1.0, 2.0, 5.0, 10.0), 5.0, "guided", PLAIN_ANCESTRAL, ANCESTRAL),

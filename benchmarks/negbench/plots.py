@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 COLOURS = {
-    "Contrast": "#00a07a", "VSF, words only": "#ff8fa3", "guided, Contrast": "#66d1b5",
+    "VSF, words only": "#ff8fa3", "guided, VSF": "#c9a0dc",
     "none": "#222222", "VSF": "#d1495b", "NAG": "#2e6fb7", "NASA": "#3a8f4a", "flip": "#9a7b4f", "NegPip": "#8e5bb5",
     "CFG, few steps": "#e08a1e", "guided, none": "#999999", "guided, CFG": "#1b9e9e",
     "VL-DNP, static strength": "#1a237e", "DNG, static words": "#f48fb1", "VL-DNP, DNG": "#880e4f", "VSF, static words": "#f2a19a",

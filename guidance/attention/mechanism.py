@@ -10,7 +10,6 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
-from .contrast import attention_contrast
 from .nag import normalized_attention_guidance
 from .nasa import negative_away_steer
 from .partial import Parts
@@ -98,21 +97,3 @@ class NegativeAway:
 
     def steer(self, parts: Parts, into: Tensor | None = None) -> Tensor:
         return negative_away_steer(parts.positive.out, parts.replaced(), self.scale, into)
-
-
-@dataclass(frozen=True)
-class AttentionContrast:
-    """Contrast: alpha is `scale`, beta is `offset`; words_only: see ValueSignFlip."""
-
-    scale: float
-    offset: float = 0.0
-    words_only: bool = True
-
-    name = "Contrast"
-
-    @property
-    def neutral(self) -> bool:
-        return self.scale == 0
-
-    def steer(self, parts: Parts, into: Tensor | None = None) -> Tensor:
-        return attention_contrast(parts, self.scale, self.offset, into)

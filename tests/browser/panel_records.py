@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 NODES = (
-    "AvertVSF", "AvertContrast", "AvertNAG", "AvertNASA", "AvertDNG", "AvertSLD", "AvertPerpNeg", "AvertNegativeGuidance", "AvertVLMNegative",
+    "AvertVSF", "AvertNAG", "AvertNASA", "AvertDNG", "AvertSLD", "AvertPerpNeg", "AvertNegativeGuidance", "AvertVLMNegative",
     "AvertReport",
 )  # fmt: skip
 HOSTILE = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>\u202egnp.exe\u2066 \x07\x00 \U0001f98a ' + "long " * 2000

@@ -17,7 +17,7 @@ from avert.tests.server.newer import skip_if_too_new
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-NODES = ("AvertVSF", "AvertContrast", "AvertNAG", "AvertNASA", "AvertAmplify", "AvertNegativePrompt", "AvertReport", "AvertDemoModel")
+NODES = ("AvertVSF", "AvertNAG", "AvertNASA", "AvertAmplify", "AvertNegativePrompt", "AvertReport", "AvertDemoModel")
 LOAD = "async graph => { await window.app.loadGraphData(graph, true, true) }"
 PROMPT = "async () => (await window.app.graphToPrompt()).output"
 UNKNOWN = "() => window.app.canvas.graph._nodes.map(n => n.type).filter(t => !(t in window.LiteGraph.registered_node_types))"

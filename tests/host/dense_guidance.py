@@ -13,7 +13,7 @@ import torch
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor, nn
 
-from reference.branches import Contrast, Mechanism, Nag, Nasa, change, contrast_change, key_bias
+from reference.branches import Mechanism, Nag, Nasa, change, key_bias
 from reference.dense import Layout, attention
 from reference.model_reference import ModelReference, Settings
 
@@ -68,7 +68,7 @@ class Placed:
 
 
 class LayeredReference(ModelReference):
-    """Extend the reference by blocks, by several negatives in one node of NAG, NASA or contrast, and by telling cross-attention apart."""
+    """Extend the reference by blocks, by NAG and NASA with several negatives in one node, and by telling cross-attention apart."""
 
     def __init__(self, settings: Settings, placed: Sequence[Placed], gate: Gate | None) -> None:
         super().__init__(settings)
@@ -97,29 +97,23 @@ class LayeredReference(ModelReference):
         return out
 
     def _add_joined(self, out: Tensor, placed: Placed, q: Tensor, k: Tensor, v: Tensor) -> None:
-        """Add Z - Z+ with A_N = Att(Q_I; [N_1, .., N_k]), Z- = Att(Q_I; [N_1, .., N_k, I, R]): the negatives of one node are one text."""
+        """Add Z - Z+ with Z- = Att(Q_I; [N_1, .., N_k, I, R]): the negatives of one node are one text."""
         layout, weights = self.settings.layout, self.settings.token_weights
         joint = self.settings.kind == "joint"
         image = layout.positions("I") if joint else list(range(q.shape[2]))
         spans = layout.spans()["N"]
         rest = layout.positions("I", "R") if joint else []
-        joined = [position for i in placed.together for position in spans[i]]
-        with_p = layout.positions("Na", "P", *(("I", "R") if joint else ()))
-        if isinstance(placed.mechanism, Contrast):
-            parts = [(k[:, :, part], v[:, :, part]) for part in (with_p, layout.positions("Na", "P"), joined)]
-            given = [torch.ones(len(spans[i])) if not weights or weights[i] is None else weights[i] for i in placed.together]
-            out[:, :, image] += contrast_change(q[:, :, image], *parts, placed.mechanism, torch.cat(given))
-            return
-        keys = joined + rest
+        keys = [position for i in placed.together for position in spans[i]] + rest
         bias = torch.cat([key_bias(len(spans[i]), weights[i] if weights else None, 0) for i in placed.together], dim=-1)
         bias = torch.nn.functional.pad(bias, (0, len(rest)))
+        with_p = layout.positions("Na", "P", *(("I", "R") if joint else ()))
         plus = attention(q[:, :, image], k[:, :, with_p], v[:, :, with_p])[0]
         minus = attention(q[:, :, image], k[:, :, keys], v[:, :, keys], bias)[0]
         out[:, :, image] += change(placed.mechanism, plus, minus)
 
 
 def _joins(placed: Placed) -> bool:
-    return isinstance(placed.mechanism, Nag | Nasa | Contrast) and len(placed.together) > 1
+    return isinstance(placed.mechanism, Nag | Nasa) and len(placed.together) > 1
 
 
 @dataclass

@@ -14,7 +14,7 @@ from typing import Any
 
 import comfy.samplers
 import torch
-from avert.guidance.attention.mechanism import AttentionContrast, NegativeAway, NormalizedGuidance, ValueSignFlip
+from avert.guidance.attention.mechanism import NegativeAway, NormalizedGuidance, ValueSignFlip
 from avert.host.guide import guide
 from avert.host.negative import Negative, Prompt
 from comfy.patcher_extension import WrappersMP
@@ -23,7 +23,7 @@ from comfy_extras.nodes_perpneg import Guider_PerpNeg
 from torch import Tensor
 
 from dense_guidance import DenseGuidance, DenseNode
-from reference.branches import Contrast, Mechanism, Nag, Nasa, Vsf
+from reference.branches import Mechanism, Nag, Nasa, Vsf
 from tiny import FACTORIES, conditioning, guider_sample, latent, sample, tiny_controlnet, with_control
 
 Conditioning = list[list]
@@ -54,7 +54,7 @@ def _controlnet() -> Any:
 
 @dataclass(frozen=True)
 class Node:
-    """Describe one Avert node: method "VSF" or "Contrast" (scale, offset), "NAG" (nag_scale, nag_tau, nag_alpha) or "NASA" (scale).
+    """Describe one Avert node: method "VSF" (scale, offset), "NAG" (nag_scale, nag_tau, nag_alpha) or "NASA" (scale).
 
     negative: a CONDITIONING, or None for the sampler's own; weights: one per token for each of its entries.
     """
@@ -69,7 +69,7 @@ class Node:
 
     def patch(self, model: Any) -> Any:
         """Put the product's node on a model."""
-        classes = {"VSF": ValueSignFlip, "NAG": NormalizedGuidance, "NASA": NegativeAway, "Contrast": AttentionContrast}
+        classes = {"VSF": ValueSignFlip, "NAG": NormalizedGuidance, "NASA": NegativeAway}
         extra = (self.layout,) if self.method == "VSF" else ()
         negative: Any = self.negative
         if self.weights is not None:
@@ -80,7 +80,7 @@ class Node:
 
     def mechanism(self, index: int) -> Mechanism:
         """Give the reference's settings for the negative number `index`."""
-        return {"VSF": Vsf, "NAG": Nag, "NASA": Nasa, "Contrast": Contrast}[self.method](index, *self.numbers)
+        return {"VSF": Vsf, "NAG": Nag, "NASA": Nasa}[self.method](index, *self.numbers)
 
     def dense(self, own: Conditioning) -> DenseNode:
         """Describe this node to the reference; `own` is the sampler's negative."""

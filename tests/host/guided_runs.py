@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from avert.guidance.attention.mechanism import AttentionContrast, Mechanism, NegativeAway, NormalizedGuidance, ValueSignFlip
+from avert.guidance.attention.mechanism import Mechanism, NegativeAway, NormalizedGuidance, ValueSignFlip
 from avert.host.guide import guide
 from avert.host.negative import Negative, Prompt, as_negative
 from torch import Tensor
@@ -22,7 +22,6 @@ MECHANISMS: dict[str, Mechanism] = {
     "vsf": ValueSignFlip(1.0, -0.5),
     "nag": NormalizedGuidance(5.0, 2.5, 0.25),
     "nasa": NegativeAway(0.3),
-    "contrast": AttentionContrast(3.0),
 }
 VSF = MECHANISMS["vsf"]
 # Relative change below which two pictures are the same but for rounding.

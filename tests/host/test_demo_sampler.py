@@ -11,7 +11,7 @@ import torch
 from avert.demo.model.guided_attention import Guide, encode_negatives
 from avert.demo.model.sampler import Sampled, Settings, prompt, sample
 from avert.demo.model.weights import load_few_step
-from avert.guidance.attention.mechanism import AttentionContrast, Mechanism, NegativeAway, NormalizedGuidance, ValueSignFlip
+from avert.guidance.attention.mechanism import Mechanism, NegativeAway, NormalizedGuidance, ValueSignFlip
 from avert.guidance.schedule import Window
 from avert.host.demo import load_demo
 from avert.host.encode import encode_negative
@@ -25,7 +25,6 @@ from tiny_clip import encode
 
 POSITIVE, NEGATIVE = "a red house with a chimney on the grass", "smoke, chimney\nhat"
 VSF, NAG, NASA = ValueSignFlip(1.2, -0.6), NormalizedGuidance(5.0, 2.5, 0.25), NegativeAway(0.3)
-CONTRAST = AttentionContrast(3.0, words_only=False)
 RELEASED = ValueSignFlip(3.3, 0.2, "released")
 
 
@@ -79,7 +78,6 @@ CASES: dict[str, tuple[Settings, list[tuple[Mechanism, tuple[float, float], str]
     "vsf_cfg": (Settings(steps=4, seed=8, cfg=2.0), [(VSF, (0.0, 1.0), "")]),
     "nag": (Settings(seed=9, batch=2), [(NAG, (0.0, 1.0), "")]),
     "nasa": (Settings(seed=10), [(NASA, (0.0, 1.0), "")]),
-    "contrast": (Settings(seed=14), [(CONTRAST, (0.0, 1.0), "")]),
     "vsf_nag": (Settings(steps=4, seed=11), [(VSF, (0.0, 0.8), ""), (NAG, (0.0, 1.0), "0, 3")]),
     "neutral": (Settings(steps=2, seed=12), [(ValueSignFlip(0.0, 0.0), (0.0, 1.0), "")]),
 }

@@ -16,7 +16,6 @@ FAMILIES = ("sd3", "flux", "wan", "sd15")
 LENGTHS = {"sd3": (20, 20), "flux": (20, 20), "wan": (20, 30), "sd15": (40, 60), "sdxl": (77, 154)}
 VSF = ("VSF", (0.94, -0.6))
 NAG = ("NAG", (5.0, 2.5, 0.25))
-CONTRAST = ("Contrast", (3.0, -0.4))
 
 
 def with_(conditioning: Conditioning, **entries: Any) -> Conditioning:
@@ -41,7 +40,7 @@ def test_one_call_for_both(family: str) -> None:
 @pytest.mark.usefixtures("apart")
 @pytest.mark.parametrize("family", [*FAMILIES, "sdxl"])
 def test_a_call_for_each(family: str) -> None:
-    node = Node(*CONTRAST, prompt(family, 9, 3))
+    node = Node(*VSF, prompt(family, 9, 3))
     assert_exact(Case(family, (node,), *texts(family, *LENGTHS[family]), 3.0, batch=2), together=False)
 
 

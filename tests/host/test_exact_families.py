@@ -28,7 +28,6 @@ MECHANISMS = {
     "VSF released": ("VSF", (3.3, 0.2), "released"),
     "NAG": ("NAG", (5.0, 2.5, 0.25), "paper"),
     "NASA": ("NASA", (0.3,), "paper"),
-    "Contrast": ("Contrast", (3.0, -0.4), "paper"),
 }
 # As the README names them.
 TITLES = {

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import pytest
 import torch
-from avert.guidance.attention.mechanism import AttentionContrast, Mechanism, NegativeAway, NormalizedGuidance, ValueSignFlip
+from avert.guidance.attention.mechanism import Mechanism, NegativeAway, NormalizedGuidance, ValueSignFlip
 from avert.guidance.score.combine import NegativeGuidance
 from avert.host.families import find_family
 from avert.host.guide import guide, guide_score
@@ -17,7 +16,7 @@ from torch import Tensor
 from family_reference import Reference
 from family_spec import Spec, all_specs, flat, model_of, parts, spec_params
 from guided_runs import module_outline, patcher_outline
-from reference.branches import Contrast, Nag, Nasa, Vsf
+from reference.branches import Nag, Nasa, Vsf
 from support import declare
 from tiny import sample
 
@@ -26,7 +25,6 @@ MECHANISMS: dict[str, tuple[Mechanism, Any]] = {
     "VSF offset": (ValueSignFlip(0.94, -0.6), Vsf(0, 0.94, -0.6)),
     "NAG": (NormalizedGuidance(5.0, 2.5, 0.25), Nag(0, 5.0, 2.5, 0.25)),
     "NASA": (NegativeAway(0.3), Nasa(0, 0.3)),
-    "Contrast": (AttentionContrast(3.0, -0.4), Contrast(0, 3.0, -0.4)),
 }
 # (cfg, pictures, tokens of positive, sampler's negative and ours)
 CIRCUMSTANCES = ((1.0, 1, (9, 9, 5)), (3.0, 2, (9, 9, 6)), (3.0, 1, (7, 12, 11)), (1.0, 2, (11, 5, 4)))
@@ -45,12 +43,6 @@ def run(name: str, model: Any, cfg: float = 1.0, batch: int = 1, lengths: tuple[
     return flat(out)
 
 
-@cache
-def unguided(name: str, cfg: float, batch: int, lengths: tuple[int, int]) -> Tensor:
-    """Sample without guidance, once for all mechanisms that are tried in the same circumstances."""
-    return run(name, model_of(name), cfg, batch, lengths)
-
-
 def distance(a: Tensor, b: Tensor) -> float:
     return float((a.double() - b.double()).norm())
 
@@ -64,7 +56,7 @@ def test_exact(request: pytest.FixtureRequest, name: str, mechanism: str) -> Non
     ours, dense = MECHANISMS[mechanism]
     cfg, batch, (positive, own, avoided) = CIRCUMSTANCES[(sum(name.encode()) + list(MECHANISMS).index(mechanism)) % len(CIRCUMSTANCES)]
     settings: dict[str, Any] = {"cfg": cfg, "batch": batch, "lengths": (positive, own)}
-    plain = unguided(name, cfg, batch, (positive, own))
+    plain = run(name, model, **settings)
     guided = run(name, guide(model, ours, spec.prompt(avoided, 3), WINDOW, ""), **settings)
     reference = Reference(spec, dense, spec.prompt(avoided, 3))
     with reference.on(model) as patched:

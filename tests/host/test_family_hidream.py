@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from avert.guidance.attention.mechanism import AttentionContrast, Mechanism, NegativeAway, NormalizedGuidance, ValueSignFlip
+from avert.guidance.attention.mechanism import Mechanism, NegativeAway, NormalizedGuidance, ValueSignFlip
 from avert.host.encode import encode_negative
 from avert.host.families import FAMILIES
 from avert.host.guide import guide
@@ -16,19 +16,14 @@ from torch import Tensor
 
 from family_reference import Reference
 from family_spec import Conditioning, all_specs, model_of
-from reference.branches import Contrast, Nag, Nasa, Vsf
+from reference.branches import Nag, Nasa, Vsf
 from spec_hidream import CONFIG, LAYERS, MORE, WIDTH, prompt
 from tiny import sample
 from tiny_encoders import tiny_encoder
 from tiny_models import _patcher
 
 VSF, NOT_SEEN = ValueSignFlip(1.2, 0.0), ValueSignFlip(1.0, 1e4)
-MECHANISMS = [
-    (VSF, Vsf(0, 1.2, 0.0)),
-    (NormalizedGuidance(5.0, 2.5, 0.25), Nag(0, 5.0, 2.5, 0.25)),
-    (NegativeAway(0.3), Nasa(0, 0.3)),
-    (AttentionContrast(3.0, -0.4), Contrast(0, 3.0, -0.4)),
-]
+MECHANISMS = [(VSF, Vsf(0, 1.2, 0.0)), (NormalizedGuidance(5.0, 2.5, 0.25), Nag(0, 5.0, 2.5, 0.25)), (NegativeAway(0.3), Nasa(0, 0.3))]
 SPEC = all_specs()["hidream"]
 
 

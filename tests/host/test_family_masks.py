@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from avert.guidance.attention.mechanism import AttentionContrast, Mechanism, NegativeAway, NormalizedGuidance, ValueSignFlip
+from avert.guidance.attention.mechanism import Mechanism, NegativeAway, NormalizedGuidance, ValueSignFlip
 from avert.host.guide import guide
 from torch import Tensor
 
@@ -15,13 +15,7 @@ from tiny import sample
 
 NAMES = ("lens", "mage")
 KINDS = {"long": torch.long, "bool": torch.bool}
-MECHANISMS = (
-    ValueSignFlip(1.0, 0.0),
-    ValueSignFlip(0.94, -0.6),
-    NormalizedGuidance(5.0, 2.5, 0.25),
-    NegativeAway(0.3),
-    AttentionContrast(3.0, -0.4),
-)
+MECHANISMS = (ValueSignFlip(1.0, 0.0), ValueSignFlip(0.94, -0.6), NormalizedGuidance(5.0, 2.5, 0.25), NegativeAway(0.3))
 
 
 def positive(length: int, hidden: int, kind: torch.dtype | None) -> list:

@@ -10,7 +10,7 @@ import avert.host.install
 import comfy.ops
 import pytest
 import torch
-from avert.guidance.attention.mechanism import AttentionContrast, NegativeAway, NormalizedGuidance, ValueSignFlip
+from avert.guidance.attention.mechanism import NegativeAway, NormalizedGuidance, ValueSignFlip
 from avert.guidance.attention.strands import Segment
 from avert.host.families import FAMILIES, find_family
 from avert.host.families.base import Grid, Inputs
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from family_reference import Reference
 from family_spec import all_specs, model_of, needs
-from reference.branches import Contrast, Nag, Nasa, Vsf
+from reference.branches import Nag, Nasa, Vsf
 from spec_minimax import SOUND, VIDEO, latent, prompt
 from tiny import sample
 
@@ -92,12 +92,7 @@ def guided(model: Any, mechanism: Any = VSF, length: int = 5) -> Any:
 
 @pytest.mark.parametrize(
     ("ours", "dense"),
-    [
-        (VSF, Vsf(0, 1.2, 0.0)),
-        (NormalizedGuidance(5.0, 2.5, 0.25), Nag(0, 5.0, 2.5, 0.25)),
-        (NegativeAway(0.3), Nasa(0, 0.3)),
-        (AttentionContrast(3.0, -0.4), Contrast(0, 3.0, -0.4)),
-    ],
+    [(VSF, Vsf(0, 1.2, 0.0)), (NormalizedGuidance(5.0, 2.5, 0.25), Nag(0, 5.0, 2.5, 0.25)), (NegativeAway(0.3), Nasa(0, 0.3))],
 )
 @pytest.mark.parametrize("entries", ["pictures", "keyframes", "references"])
 def test_exact_beside_pictures_and_sounds(entries: str, ours: Any, dense: Any) -> None:

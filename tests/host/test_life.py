@@ -9,7 +9,7 @@ from typing import Any
 import comfy.model_management
 import pytest
 import torch
-from avert.guidance.attention.mechanism import AttentionContrast, NegativeAway, NormalizedGuidance, ValueSignFlip
+from avert.guidance.attention.mechanism import NegativeAway, NormalizedGuidance, ValueSignFlip
 from avert.guidance.score.combine import DynamicNegativeGuidance
 from avert.host.encode import encode_negative
 from avert.host.guide import guide_score
@@ -43,7 +43,6 @@ STRENGTHS = {
     "NAG scale 0": NormalizedGuidance(0.0, 2.5, 0.25),
     "NAG alpha 0": NormalizedGuidance(5.0, 2.5, 0.0),
     "NASA scale 0": NegativeAway(0.0),
-    "Contrast scale 0": AttentionContrast(0.0),
 }
 # Classes that live for one run or one evaluation.
 OF_A_RUN = {

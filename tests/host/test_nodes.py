@@ -18,13 +18,12 @@ from tiny import latent
 from tiny_clip import tiny_clip
 
 IDS = {
-    "AvertVSF", "AvertContrast", "AvertNAG", "AvertNASA", "AvertNegativeGuidance", "AvertDNG", "AvertSLD", "AvertPerpNeg", "AvertNegativePrompt", "AvertVLMNegative",
+    "AvertVSF", "AvertNAG", "AvertNASA", "AvertNegativeGuidance", "AvertDNG", "AvertSLD", "AvertPerpNeg", "AvertNegativePrompt", "AvertVLMNegative",
     "AvertLoadVLM", "AvertAmplify", "AvertReport", "AvertCompare", "AvertDemoModel",
 }  # fmt: skip
 # The nodes that guide attention, with settings that act.
 GUIDES: dict[str, dict[str, Any]] = {
     "AvertVSF": {"scale": 0.94, "offset": -0.6},
-    "AvertContrast": {"scale": 5.0, "offset": 0.0},
     "AvertNAG": {"nag_scale": 5.0, "nag_tau": 2.5, "nag_alpha": 0.25},
     "AvertNASA": {"scale": 0.15},
 }
@@ -123,32 +122,8 @@ def test_words_only_reaches_the_mechanism(loaded: dict[str, Any], name: str, pre
     words, whole, usual = with_(avoided, words_only=True), with_(avoided, words_only=False), with_(avoided)
     assert change(words, whole) > 1e-4
     assert torch.equal(words, with_(avoided.words(), words_only=False))
-    assert torch.equal(usual, words if name == "AvertContrast" else whole)
+    assert torch.equal(usual, whole)
     assert torch.equal(with_(plain, words_only=True), with_(plain, words_only=False))
-
-
-def test_contrast_is_off_at_scale_0(loaded: dict[str, Any]) -> None:
-    clip, base = tiny_clip("sd1"), model("sd15")
-    encode = host_nodes.CLIPTextEncode()
-    (positive,), (empty,) = (encode.encode(clip, text) for text in ("a woman reads", ""))
-    (avoided,) = run(loaded["AvertNegativePrompt"], clip=clip, text="glasses")
-    (patched,) = run(loaded["AvertContrast"], model=base, negative=avoided, scale=0.0, offset=-1.0)
-    assert torch.equal(draw(patched, positive, empty), draw(base, positive, empty))
-
-
-@pytest.mark.parametrize(
-    ("settings", "told"),
-    [
-        ({"scale": -1.0}, r"^`scale` of Contrast is -1; it must be 0 or more\. To turn it off set the scale to 0\.$"),
-        ({"scale": float("nan")}, r"^`scale` of Contrast is nan; set a number\.$"),
-        ({"offset": float("inf")}, r"^`offset` of Contrast is inf; set a number\.$"),
-        ({"blocks": "0-99"}, r"^[^\n]*99[^\n]*\.$"),
-        ({"start_percent": 0.8, "end_percent": 0.2}, r"^[^\n]*start_percent[^\n]*$"),
-    ],
-)
-def test_bad_settings_of_contrast_are_refused(loaded: dict[str, Any], settings: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
-        run(loaded["AvertContrast"], model=model("sd15"), **{"scale": 5.0, "offset": 0.0, **settings})
 
 
 def test_report_names_words_only(loaded: dict[str, Any]) -> None:
@@ -156,8 +131,11 @@ def test_report_names_words_only(loaded: dict[str, Any]) -> None:
     clip, base = tiny_clip("sd1"), model("sd15")
     (positive,) = host_nodes.CLIPTextEncode().encode(clip, "a woman reads")
     (avoided,) = run(loaded["AvertNegativePrompt"], clip=clip, text="glasses")
-    for on, line in ((True, "Contrast: scale 5, offset 0, words only; from 0 to 1"), (False, "Contrast: scale 5, offset 0; from 0 to 1")):
-        (patched,) = run(loaded["AvertContrast"], model=base, negative=avoided, scale=5.0, offset=0.0, words_only=on)
+    for on, line in (
+        (True, "VSF: scale 1, offset 0, layout paper, words only; from 0 to 1"),
+        (False, "VSF: scale 1, offset 0, layout paper; from 0 to 1"),
+    ):
+        (patched,) = run(loaded["AvertVSF"], model=base, negative=avoided, scale=1.0, offset=0.0, words_only=on)
         made = {"samples": draw(patched, positive, positive)}
         assert line in run(loaded["AvertReport"], model=patched, latent=made)[3]
 

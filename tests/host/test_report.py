@@ -13,7 +13,7 @@ import avert.host.record
 import comfy.model_management
 import pytest
 import torch
-from avert.guidance.attention.mechanism import AttentionContrast, Mechanism, NegativeAway, NormalizedGuidance, ValueSignFlip
+from avert.guidance.attention.mechanism import Mechanism, NegativeAway, NormalizedGuidance, ValueSignFlip
 from avert.host.install import last_report
 from avert.host.report_picture import draw_maps, draw_plot, to_image
 from avert.host.report_text import as_json, as_text
@@ -51,9 +51,7 @@ def log_sum(q: Tensor, k: Tensor) -> Tensor:
     return torch.logsumexp(q.double() @ k.double().transpose(-1, -2) * q.shape[-1] ** -0.5, dim=-1)
 
 
-@pytest.mark.parametrize(
-    "mechanism", [ValueSignFlip(1.0, OFFSET), NormalizedGuidance(5.0, 2.5, 0.25), NegativeAway(0.3), AttentionContrast(3.0, OFFSET)]
-)
+@pytest.mark.parametrize("mechanism", [ValueSignFlip(1.0, OFFSET), NormalizedGuidance(5.0, 2.5, 0.25), NegativeAway(0.3)])
 def test_share_and_map_of_a_joint_layer(monkeypatch: pytest.MonkeyPatch, mechanism: Mechanism) -> None:
     running(monkeypatch, "KSampler", "AvertReport")
     keep = Keep()

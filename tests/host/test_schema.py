@@ -23,9 +23,6 @@ CONTRACT: dict[str, dict[str, Any]] = {
         "model": None, "negative": None, "scale": 0.94, "offset": -0.6, "start_percent": 0.0, "end_percent": 1.0, "blocks": "", "layout": "paper",
         "preset": "custom", "words_only": False,
     },
-    "AvertContrast": {
-        "model": None, "negative": None, "scale": 5.0, "offset": 0.0, "start_percent": 0.0, "end_percent": 1.0, "blocks": "", "words_only": True,
-    },
     "AvertNAG": {
         "model": None, "negative": None, "nag_scale": 5.0, "nag_tau": 2.5, "nag_alpha": 0.25, "start_percent": 0.0, "end_percent": 1.0, "blocks": "",
         "preset": "custom", "words_only": False,
@@ -55,7 +52,6 @@ CONTRACT: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 OUTPUTS = {
     "AvertVSF": ["MODEL"],
-    "AvertContrast": ["MODEL"],
     "AvertNAG": ["MODEL"],
     "AvertNASA": ["MODEL"],
     "AvertNegativeGuidance": ["MODEL"],
@@ -78,7 +74,7 @@ OPTIONAL |= {"image_3", "image_4", "captions", "difference"}
 # What people type into the search of the node menu, and a node that they are to find by it.
 TYPED = {
     "nag": {"AvertNAG", "AvertVSF"}, "vsf": {"AvertVSF", "AvertNegativePrompt"}, "negpip": {"AvertVSF", "AvertNegativePrompt"},
-    "negative prompt cfg 1": {"AvertVSF", "AvertContrast", "AvertNAG", "AvertNASA", "AvertNegativePrompt"}, "attention contrast": {"AvertContrast"},
+    "negative prompt cfg 1": {"AvertVSF", "AvertNAG", "AvertNASA", "AvertNegativePrompt"},
     "perp neg": {"AvertPerpNeg"}, "perpneg": {"AvertPerpNeg"},
     "dynamic negative": {"AvertDNG", "AvertVLMNegative"}, "safe latent": {"AvertSLD"}, "vl-dnp": {"AvertVLMNegative", "AvertLoadVLM"},
     "qwen-vl": {"AvertVLMNegative", "AvertLoadVLM"}, "attention map": {"AvertReport"}, "no download": {"AvertDemoModel"},
@@ -147,7 +143,7 @@ def test_execute_takes_what_the_schema_says(nodes: dict[str, Any]) -> None:
                 assert parameters[key].default == default
 
 
-@pytest.mark.parametrize("name", ["AvertVSF", "AvertContrast", "AvertNAG", "AvertNASA"])
+@pytest.mark.parametrize("name", ["AvertVSF", "AvertNAG", "AvertNASA"])
 def test_nodes_guide_by_their_defaults(nodes: dict[str, Any], name: str) -> None:
     model, clip = FACTORIES["flux"](), tiny_clip("flux")
     positive = conditioning("flux", 9, 1)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from avert.guidance.attention.mechanism import AttentionContrast
+from avert.guidance.attention.mechanism import NegativeAway
 from avert.host.amplified import amplified
 from avert.host.encode import encode_negative
 from avert.host.install import last_report
@@ -26,7 +26,7 @@ from watched_runs import guided as guided_there
 AROUND = {49406, 49407, 1}
 NAMES = {"l": "clip_l", "g": "clip_g"}
 WEIGHTED = "a man with (glasses:1.4) and (a red hat:0) on (him:0.5)"
-CONTRAST = AttentionContrast(3.0)
+NASA = NegativeAway(0.3, words_only=True)
 
 
 def places(clip: Any, kind: str, text: str) -> list[int]:
@@ -120,7 +120,7 @@ def run(family: str, negative: Any, mechanism: Any) -> tuple[torch.Tensor, Any]:
 
 @pytest.mark.parametrize(
     ("family", "kind", "name"),
-    [("sd15", "sd1", "contrast"), ("wan", "wan", "contrast"), *(("sd3", "sd3", name) for name in MECHANISMS)],
+    [("sd15", "sd1", "nasa"), ("wan", "wan", "nasa"), *(("sd3", "sd3", name) for name in MECHANISMS)],
 )
 def test_a_run_has_the_words_and_no_other_rows(family: str, kind: str, name: str) -> None:
     """Bit for bit what these rows are as a CONDITIONING, and as a negative with their weights."""
@@ -140,10 +140,10 @@ def test_a_run_has_the_words_and_no_other_rows(family: str, kind: str, name: str
 
 def test_the_report_tells_the_tokens_that_act() -> None:
     clip = tiny_clip("sd3")
-    report = run("sd3", encode_negative(clip, WEIGHTED), CONTRAST)[1]
+    report = run("sd3", encode_negative(clip, WEIGHTED), NASA)[1]
     (told,) = report.nodes[0].negatives
     assert told["length"] == len(places(clip, "sd3", WEIGHTED)) == told["tokens"]["clip_l"] + told["tokens"]["t5xxl"]
-    assert "Contrast: scale 3, offset 0, words only; from 0 to 1" in as_text(report) and not report.notes
+    assert "NASA: scale 0.3, words only; from 0 to 1" in as_text(report) and not report.notes
     report = run("sd3", encode_negative(clip, WEIGHTED), MECHANISMS["vsf"])[1]
     assert "words" not in as_text(report)
     (told,) = report.nodes[0].negatives
@@ -153,10 +153,10 @@ def test_the_report_tells_the_tokens_that_act() -> None:
 @pytest.mark.parametrize("own", [False, True], ids=["connected", "the sampler's"])
 def test_a_conditioning_is_used_whole_and_that_is_told(own: bool) -> None:
     negative = None if own else prompts("sd3")[1]
-    made, report = run("sd3", negative, CONTRAST)
-    assert torch.equal(made, run("sd3", negative, replace(CONTRAST, words_only=False))[0])
+    made, report = run("sd3", negative, NASA)
+    assert torch.equal(made, run("sd3", negative, replace(NASA, words_only=False))[0])
     (note,) = report.notes
-    assert note.startswith("Contrast:") and "is used whole" in note and "only Avert Negative Prompt knows which tokens are words" in note
+    assert note.startswith("NASA:") and "is used whole" in note and "only Avert Negative Prompt knows which tokens are words" in note
 
 
 @pytest.mark.parametrize("shared", [True, False], ids=["one watcher", "two"])

@@ -1,4 +1,4 @@
-"""Compute NAG and NASA by two whole attentions each (with P, with N), contrast by its own, and combinations of mechanisms, in float64."""
+"""Compute NAG and NASA by two whole attentions each (with P, with N), and combinations of mechanisms, in float64."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .dense import Layout, attention, dense_vsf_cross, dense_vsf_joint, probabilities
+from .dense import Layout, attention, dense_vsf_cross, dense_vsf_joint
 
 
 @dataclass(frozen=True)
@@ -36,19 +36,8 @@ class Nasa:
     scale: float
 
 
-@dataclass(frozen=True)
-class Contrast:
-    """Name one negative for contrast with its scale alpha and offset beta."""
-
-    negative: int
-    scale: float
-    offset: float = 0.0
-
-
-Mechanism = Vsf | Nag | Nasa | Contrast
+Mechanism = Vsf | Nag | Nasa
 Weights = Sequence[Tensor | None] | None
-# Keys and values.
-Keys = tuple[Tensor, Tensor]
 
 
 def nag_formula(positive: Tensor, negative: Tensor, nag_scale: float, nag_tau: float, nag_alpha: float) -> Tensor:
@@ -79,16 +68,6 @@ def change(mechanism: Nag | Nasa, positive: Tensor, negative: Tensor) -> Tensor:
     if isinstance(mechanism, Nag):
         return nag_formula(positive, negative, mechanism.nag_scale, mechanism.nag_tau, mechanism.nag_alpha) - positive
     return nasa_formula(positive, negative, mechanism.scale) - positive
-
-
-def contrast_change(q: Tensor, plain: Keys, text: Keys, negative: Keys, settings: Contrast, weight: Tensor | None = None) -> Tensor:
-    """Return alpha (1 - W) (A_P - A_N): 1 - W is what the negative's tokens get in one softmax with all others, at -beta."""
-    (keys, _), (k_n, v_n), length = plain, negative, negative[0].shape[2]
-    beta = torch.zeros(length + keys.shape[2], dtype=torch.float64)
-    beta[:length] = settings.offset
-    shares, _ = probabilities(q, torch.cat([k_n, keys], dim=2), key_bias(length, weight, keys.shape[2]) - beta)
-    away = shares[..., :length].sum(-1, keepdim=True)
-    return settings.scale * away * (attention(q, *text)[0] - attention(q, k_n, v_n, key_bias(length, weight, 0))[0])
 
 
 def key_bias(length: int, weight: Tensor | None, others: int) -> Tensor:
@@ -129,7 +108,7 @@ def dense_nasa_joint(q: Tensor, k: Tensor, v: Tensor, layout: Layout, settings: 
 
 
 def dense_joint(q: Tensor, k: Tensor, v: Tensor, layout: Layout, mechanisms: Sequence[Mechanism], token_weights: Weights = None) -> Tensor:
-    """Combine mechanisms in a joint attention: all VSF negatives in one softmax; all others add their Z - Z+."""
+    """Combine mechanisms in a joint attention: all VSF negatives in one softmax; NAG and NASA add their Z - Z+."""
     weights = token_weights or [None] * len(layout.negatives)
     image = layout.positions("I")
     result = text_rows(q, k, v, layout)
@@ -142,17 +121,8 @@ def dense_joint(q: Tensor, k: Tensor, v: Tensor, layout: Layout, mechanisms: Seq
         betas = [flipped[j].offset if j in flipped else float("inf") for j in range(len(layout.negatives))]
         result = dense_vsf_joint(q, k, v, layout, alphas, betas, weights)
     for mechanism in mechanisms:
-        weight = weights[mechanism.negative]
-        if isinstance(mechanism, Contrast):
-            plain, text, span = (
-                layout.positions("Na", "P", "I", "R"),
-                layout.positions("Na", "P"),
-                list(layout.spans()["N"][mechanism.negative]),
-            )
-            parts = [(k[:, :, keys], v[:, :, keys]) for keys in (plain, text, span)]
-            result[:, :, image] += contrast_change(q[:, :, image], *parts, mechanism, weight)
-        elif not isinstance(mechanism, Vsf):
-            plus, minus = two_branches_joint(q, k, v, layout, mechanism.negative, weight)
+        if not isinstance(mechanism, Vsf):
+            plus, minus = two_branches_joint(q, k, v, layout, mechanism.negative, weights[mechanism.negative])
             result[:, :, image] += change(mechanism, plus, minus)
     return result
 
@@ -183,9 +153,7 @@ def dense_cross(q: Tensor, k: Tensor, v: Tensor, layout: Layout, mechanisms: Seq
     )  # fmt: skip
     plus = attention(q, kP, vP)[0]
     for mechanism in mechanisms:
-        if isinstance(mechanism, Contrast):
-            result = result + contrast_change(q, (kP, vP), (kP, vP), parts[mechanism.negative], mechanism, weights[mechanism.negative])
-        elif not isinstance(mechanism, Vsf):
+        if not isinstance(mechanism, Vsf):
             kN, vN = parts[mechanism.negative]
             minus = attention(q, kN, vN, key_bias(kN.shape[2], weights[mechanism.negative], 0))[0]
             result = result + change(mechanism, plus, minus)

@@ -13,20 +13,18 @@ from avert.tests.server.checkpoints import NO_CLIP_CHECKPOINT
 from avert.tests.server.hostserver import HostServer, PromptRejected, Result, decode
 from avert.tests.server.prompts import Prompt, node, text_to_image, with_model_node, with_negative_prompt, with_report
 
-NODES = ("AvertVSF", "AvertContrast", "AvertNAG", "AvertNASA", "AvertAmplify", "AvertNegativePrompt", "AvertReport", "AvertDemoModel")
+NODES = ("AvertVSF", "AvertNAG", "AvertNASA", "AvertAmplify", "AvertNegativePrompt", "AvertReport", "AvertDemoModel")
 FAMILIES = ("sd15", "sd3")
 # Settings that act strongly enough to be seen in eight bits, and settings at which the mechanism is off.
 STRONG = {
     "AvertVSF": {"scale": 2.0, "offset": -1.0},
     "AvertNAG": {"nag_scale": 8.0, "nag_tau": 2.5, "nag_alpha": 0.5},
     "AvertNASA": {"scale": 0.3},
-    "AvertContrast": {"scale": 8.0, "offset": -1.0},
 }
 NEUTRAL = {
     "AvertVSF": {"scale": 0.0, "offset": -1.0},
     "AvertNAG": {"nag_scale": 1.0, "nag_tau": 2.5, "nag_alpha": 0.5},
     "AvertNASA": {"scale": 0.0},
-    "AvertContrast": {"scale": 0.0, "offset": -1.0},
 }
 CASES = [(family, mechanism) for family in FAMILIES for mechanism in STRONG]
 

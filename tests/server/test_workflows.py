@@ -15,7 +15,7 @@ from tiers import find_host
 NAMES = graphs.names()
 # Each node and its demo workflow.
 NODES = {
-    "AvertVSF": "vsf_demo", "AvertContrast": "contrast_demo", "AvertNAG": "nag_demo", "AvertNASA": "nasa_demo", "AvertNegativeGuidance": "negative_guidance_demo",
+    "AvertVSF": "vsf_demo", "AvertNAG": "nag_demo", "AvertNASA": "nasa_demo", "AvertNegativeGuidance": "negative_guidance_demo",
     "AvertDNG": "dng_demo", "AvertSLD": "sld_demo", "AvertPerpNeg": "perp_neg_demo", "AvertAmplify": "amplify_demo",
     "AvertNegativePrompt": "negative_prompt_demo", "AvertReport": "report_demo", "AvertDemoModel": "demo_model_demo",
     "AvertVLMNegative": "vlm_negative_demo", "AvertLoadVLM": "vlm_negative_demo",

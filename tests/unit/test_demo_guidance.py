@@ -8,7 +8,7 @@ from avert.demo.model.guided_attention import Guide, GuidedAttention, encode_neg
 from avert.demo.model.mmdit import MMDiT
 from avert.demo.model.sampler import Settings, prompt, sample, sigmas, starting_noise
 from avert.demo.model.text_encoder import TextEncoder
-from avert.guidance.attention.mechanism import AttentionContrast, Mechanism, NegativeAway, NormalizedGuidance, ValueSignFlip
+from avert.guidance.attention.mechanism import Mechanism, NegativeAway, NormalizedGuidance, ValueSignFlip
 from avert.guidance.schedule import Window
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
@@ -44,7 +44,7 @@ def over(qkv: list[Tensor], rows: slice, keys: list[int]) -> Tensor:
     return scaled_dot_product_attention(q[:, :, rows], k[:, :, keys], v[:, :, keys])
 
 
-@pytest.mark.parametrize("mechanism", [VSF, NormalizedGuidance(5.0, 2.5, 0.25), NegativeAway(0.3), AttentionContrast(3.0, -0.4)])
+@pytest.mark.parametrize("mechanism", [VSF, NormalizedGuidance(5.0, 2.5, 0.25), NegativeAway(0.3)])
 def test_texts_see_themselves_and_the_image(mechanism: Mechanism) -> None:
     attention, out, qkv = guided(mechanism)
     count = FIRST + SECOND + POSITIVE
@@ -77,14 +77,7 @@ def test_blocks_that_are_not_chosen_rest() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields",
-    [
-        {"mechanism": ValueSignFlip(0.0, -1.0)},
-        {"negatives": ()},
-        {"window": Window(0.3, 0.3)},
-        {"mechanism": NegativeAway(0.0)},
-        {"mechanism": AttentionContrast(0.0)},
-    ],
+    "fields", [{"mechanism": ValueSignFlip(0.0, -1.0)}, {"negatives": ()}, {"window": Window(0.3, 0.3)}, {"mechanism": NegativeAway(0.0)}]
 )
 def test_idle_guides_change_nothing(world: tuple[TextEncoder, MMDiT], fields: dict[str, object]) -> None:
     encoder, model = world

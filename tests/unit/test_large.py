@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from avert.guidance.attention.kernels import CHUNK_BYTES, attend
-from avert.guidance.attention.mechanism import AttentionContrast, NegativeAway, NormalizedGuidance, ValueSignFlip
+from avert.guidance.attention.mechanism import NegativeAway, NormalizedGuidance, ValueSignFlip
 from avert.guidance.attention.strands import Segment, Strand
 from avert.guidance.attention.streams import Lengths, cross_attention, joint_attention
 from torch import Tensor
@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_flatten
 HEADS, WIDTH = 2, 8
 # (image, positive, negative) tokens: 1024 x 1024 pixels of Flux, and a long video.
 SIZES = ((4096, 512, 1), (4096, 77, 200), (20_000, 1000, 200))
-MECHANISMS = (ValueSignFlip(1.0, 0.2), NormalizedGuidance(5.0, 2.5, 0.25), NegativeAway(0.2), AttentionContrast(3.0))
+MECHANISMS = (ValueSignFlip(1.0, 0.2), NormalizedGuidance(5.0, 2.5, 0.25), NegativeAway(0.2))
 
 
 class Largest(TorchDispatchMode):

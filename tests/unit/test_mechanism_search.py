@@ -13,9 +13,12 @@ from avert.benchmarks.mechbench.forms import BOUNDS, DIRECTIONS, SHAPES, SHARES,
 from avert.benchmarks.mechbench.posterior import PRIOR, Gate, gated
 from avert.benchmarks.mechbench.results import Found
 from avert.guidance.attention.kernels import attend_plain
-from avert.guidance.attention.mechanism import AttentionContrast, NegativeAway, NormalizedGuidance, ValueSignFlip
+from avert.guidance.attention.mechanism import NegativeAway, NormalizedGuidance, ValueSignFlip
 from avert.guidance.attention.partial import Parts, merge
+from avert.guidance.attention.strands import Segment, Strand
+from avert.guidance.attention.streams import Lengths, joint_attention
 
+from reference.dense import Layout, attention, negative_share
 from tensors import EXACT, close, qkv
 
 
@@ -26,9 +29,19 @@ def parts(cross: bool = False) -> Parts:
     return Parts(text, text, negative) if cross else Parts(merge(image, text), text, negative, image)
 
 
-@pytest.mark.parametrize("cross", [False, True])
-def test_the_plain_form_is_contrast(cross: bool) -> None:
-    close(Form(3.0, offset=0.4).steer(parts(cross)), AttentionContrast(3.0, 0.4).steer(parts(cross)), **EXACT)
+@pytest.mark.parametrize("offset", [0.0, 0.4])
+def test_contrast_in_a_joint_layer(offset: float) -> None:
+    """Z = Z+ + alpha (1 - W) (A_P - A_N), with 1 - W as what the negative's tokens get in one softmax with all others."""
+    layout = Layout((3,), 4, 9, 2)
+    q, k, v = qkv(layout.total, layout.total, heads=4, kv_heads=2)
+    strand = Strand(Form(3.0, offset=offset), (Segment(0, 3),))
+    out, _ = joint_attention(q, k, v, Lengths(3, 4, 9, 2), strand.segments, [strand], attend_plain)
+    image, plain = layout.positions("I"), layout.positions("P", "I", "R")
+    away = negative_share(q, k, layout, [offset])[..., None]
+    whole, text, negative = (
+        attention(q[:, :, image], k[:, :, keys], v[:, :, keys])[0] for keys in (plain, layout.positions("P"), [0, 1, 2])
+    )
+    close(out.transpose(1, 2)[:, :, image], whole + 3.0 * away * (text - negative))
 
 
 def test_published_mechanisms_are_forms() -> None:
