@@ -37,8 +37,10 @@ def draws(found: Found) -> list[tuple[Tensor, Tensor]]:
     return [(torch.cat([rows[n] for n in one]), torch.cat([strange[n] for n in one])) for one in drawn]
 
 
-def interval(values: list[float]) -> tuple[float, float]:
-    """Give the middle 95 % of values."""
+def interval(value: float, drawn: list[float]) -> tuple[float, float]:
+    """Give the middle 95 % of draws around a value: a distance is larger where pictures repeat, so draws are moved to have their mean there."""
+    mean = sum(drawn) / len(drawn)
+    values = [value + one - mean for one in drawn]
     low, high = (
         torch.tensor(values, dtype=torch.float64).quantile(torch.tensor([(1 - INSIDE) / 2, (1 + INSIDE) / 2], dtype=torch.float64)).tolist()
     )
@@ -60,7 +62,7 @@ def with_intervals(own: Drawn, base: Drawn | None = None) -> dict[str, tuple[flo
     """Give each score with its interval; `base`: the difference from it instead, draw by draw."""
     if base is not None:
         own = Drawn(_less(own.value, base.value), [_less(one, other) for one, other in zip(own.draws, base.draws, strict=True)])
-    return {name: (value, *interval([one[name] for one in own.draws])) for name, value in own.value.items()}
+    return {name: (value, *interval(value, [one[name] for one in own.draws])) for name, value in own.value.items()}
 
 
 def _less(own: Scores, base: Scores) -> Scores:

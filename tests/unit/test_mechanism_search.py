@@ -138,6 +138,13 @@ class TestIntervals:
         one = found([True] * 40, [True] * 40, list(range(40)))
         assert intervals.scored(one)["distance"] < 0.2
 
+    def test_a_value_is_in_its_interval(self) -> None:
+        """Also a distance, which is larger where pictures repeat."""
+        one = found([i % 3 > 0 for i in range(40)], [True] * 40, list(range(40)))
+        other = one._replace(real=one.real + torch.randn(40, 2, 3, generator=torch.Generator().manual_seed(2)).double())
+        for value, low, high in intervals.with_intervals(intervals.drawn(other)).values():
+            assert low <= value <= high
+
 
 def test_entries_have_names_of_their_own() -> None:
     names = [entry.name for entry in entries.ALL]
