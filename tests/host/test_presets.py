@@ -52,7 +52,7 @@ def test_a_preset_is_its_numbers_and_custom_is_ones_own() -> None:
     written = AvertVSF.execute(model("wan"), **VSF["Wan"].numbers, negative=avoid("wan")).args[0]
     assert torch.equal(run(named, "wan"), run(written, "wan"))
     assert not torch.equal(run(named, "wan"), run(own, "wan"))
-    assert last_report(own).nodes[0].settings == {"scale": 3.0, "offset": 0.5, "layout": "paper", "words_only": False}
+    assert last_report(own).nodes[0].settings == {"scale": 3.0, "offset": 0.5, "layout": "paper"}
 
 
 def test_it_rests_below_its_noise_level() -> None:
