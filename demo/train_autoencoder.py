@@ -92,7 +92,12 @@ def main() -> None:
     learn(
         model, pictures, chosen.whole_steps, 8, chosen.whole_rate, lambda part: to_float(part).contiguous(memory_format=torch.channels_last)
     )
-    summary = {"crop_steps": 0 if chosen.whole_only else chosen.crop_steps, "whole_steps": chosen.whole_steps, "pictures": PICTURES, **error(model, held_out)}
+    summary = {
+        "crop_steps": 0 if chosen.whole_only else chosen.crop_steps,
+        "whole_steps": chosen.whole_steps,
+        "pictures": PICTURES,
+        **error(model, held_out),
+    }
     save("autoencoder", model.state_dict(), summary, started, folder)
 
 
