@@ -83,7 +83,7 @@ def test_a_run_that_ends_while_another_workflow_is_open(page: Page, thrown: list
     send(page, {**part(str(node), 1), "finished": True})
     reopen(page, saved)
     assert page.evaluate(SUMMARY, report).startswith("8 steps") and len(stored(page, report)["run"]["steps"]) == 2
-    send(page, whole(str(node)), run="later")
+    send(page, whole(str(node)), run="seen at once")
     load(page, saved)
     assert page.evaluate(SUMMARY, report) == "no run yet" and thrown == []
 
