@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..vlm.backend import Query
 from .vlm_gate import Gate
+from .vlm_head import Held
 from .vlm_prefix import Reader
 
 MISSING = "This needs transformers 4.56 or newer with its vision-language models, which this Python does not have: {error}. Update it as ComfyUI's requirements say."
@@ -49,14 +50,6 @@ def _dtype(device: torch.device) -> torch.dtype:
     if comfy.model_management.should_use_bf16(device):
         return torch.bfloat16
     return torch.float16 if comfy.model_management.should_use_fp16(device) else torch.float32
-
-
-class Held(torch.nn.Module):
-    """Hold a model for the host, which writes `device` to what it moves; transformers' own models do not let it."""
-
-    def __init__(self, inner: torch.nn.Module) -> None:
-        super().__init__()
-        self.inner = inner.train(False).requires_grad_(False)
 
 
 class TransformersBackend:

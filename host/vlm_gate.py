@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ class Gate:
     """
 
     def __init__(self, tokenizer: Any, ends: Any, least: float) -> None:
-        self._none = none_tokens(tokenizer)
+        self._none = none_tokens(lambda text: tokenizer(text, add_special_tokens=False)["input_ids"])
         self._end = int(ends[0] if isinstance(ends, list | tuple) else ends)
         self._least = least
         self._closed: Tensor | None = None
@@ -28,19 +29,23 @@ class Gate:
         if not self._none:
             return scores
         if self._closed is None:
-            said = scores.float().softmax(-1)[:, self._none]
-            self._closed = 1 - said.sum(-1) < self._least
+            self._closed = 1 - chance_of_none(scores, self._none) < self._least
             open_ = scores.clone()
             open_[:, self._none] = -torch.inf
-            spelling = torch.tensor(self._none, device=scores.device)[said.argmax(-1)]
+            spelling = torch.tensor(self._none, device=scores.device)[scores[:, self._none].argmax(-1)]
             return torch.where(self._closed[:, None], _only(scores, spelling), open_)
         over = torch.full((scores.shape[0],), self._end, device=scores.device)
         return torch.where(self._closed[:, None], _only(scores, over), scores)
 
 
-def none_tokens(tokenizer: Any) -> list[int]:
-    """List the tokens that are a whole "none"; a piece of it could begin other words."""
-    written = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in SPELLINGS]
+def chance_of_none(scores: Tensor, none: list[int]) -> Tensor:
+    """Give P(none) of each row [B] from the first token's scores [B, words]."""
+    return scores.float().softmax(-1)[:, none].sum(-1)
+
+
+def none_tokens(read: Callable[[str], list[int]]) -> list[int]:
+    """List the tokens that are a whole "none", by what reads a text into tokens; a piece of it could begin other words."""
+    written = [read(text) for text in SPELLINGS]
     return sorted({ids[0] for ids in written if len(ids) == 1})
 
 

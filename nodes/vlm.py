@@ -15,7 +15,7 @@ from ..vlm.instructions import instruction as instruction_of
 from ..vlm.memory import Mode
 from ..vlm.schedule import check_query_steps
 from ..vlm.transcript import read_transcript
-from .vlm_inputs import asking, going_on, limits, sparing, watching
+from .vlm_inputs import MOST_SECONDS, asking, going_on, limits, sparing, watching
 
 ALIASES = [
     "VL-DNP",
@@ -65,6 +65,7 @@ class AvertVLMNegative(io.ComfyNode):
         gate: float = 0.0,
         overlap: bool = True,
         replay: str = "",
+        max_seconds: float = MOST_SECONDS,
     ) -> io.NodeOutput:
         if clip is None:
             raise ValueError("`clip` is empty: this checkpoint has no text encoder; load one with a CLIP loader and connect it.")
@@ -79,7 +80,9 @@ class AvertVLMNegative(io.ComfyNode):
         # A word, to see before sampling whether this text encoder fits the model.
         trial = clip.encode_from_tokens_scheduled(clip.tokenize("picture"))
         settings = (max_phrases, max_tokens, temperature, seed, min_change, gate, overlap)
-        return io.NodeOutput(Watched(clip, backend, vae, told, shown, query_steps, mode, *settings, known, label, trial, executing_node()))
+        return io.NodeOutput(
+            Watched(clip, backend, vae, told, shown, query_steps, mode, *settings, known, label, trial, executing_node(), max_seconds)
+        )
 
 
 class AvertLoadVLM(io.ComfyNode):

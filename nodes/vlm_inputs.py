@@ -9,25 +9,19 @@ from ..vlm.instructions import NAMES
 from ..vlm.memory import MODES
 from ..vlm.schedule import PAPER
 
-WHO = "The vision-language model: Avert Load VLM, or a Qwen3-VL, Qwen3.5 or Gemma from Load CLIP. Not connected: `clip` itself."
+WHO = "The vision-language model: Avert Load VLM, or a Qwen-VL, Qwen3.5 or Gemma from Load CLIP. Not connected: `clip` itself."
+# A first answer may wait for the model to be loaded.
+MOST_SECONDS = 120.0
 
 
 def asking() -> list[Any]:
     """Declare what is asked, when, and what becomes of the answers."""
     return [
         take(
-            io.Clip,
-            "clip",
-            tooltip="The positive prompt's CLIP: it encodes the answers, and answers itself if it sees pictures (Qwen3-VL).",
+            io.Clip, "clip", tooltip="The positive prompt's CLIP: it encodes the answers, and answers itself if it sees pictures (Qwen-VL)."
         ),
         take(io.Combo, "instruction", options=list(NAMES), default=NAMES[0], tooltip="What to look for; custom: what `look_for` says."),
-        take(
-            io.String,
-            "look_for",
-            default="",
-            multiline=True,
-            tooltip='For custom: what it is to look for, such as "hats, glasses" or a sentence.',
-        ),
+        _text("look_for", 'For custom: what it is to look for, such as "hats, glasses" or a sentence.'),
         take(
             io.String,
             "query_steps",
@@ -61,14 +55,7 @@ def watching() -> list[Any]:
         one_of("vlm", [io.Clip, VLMSocket], optional=True, tooltip=WHO),
         take(io.Vae, "vae", optional=True, tooltip="Decodes what is shown. Not connected: the fast preview, blurred but nearly free."),
         take(io.Image, "examples", optional=True, tooltip="Pictures with a known answer, shown before each question (few-shot)."),
-        take(
-            io.String,
-            "example_answers",
-            default="",
-            multiline=True,
-            optional=True,
-            tooltip='The answer for each of the examples, one line each: "hat, glasses", or "none".',
-        ),
+        _text("example_answers", 'The answer for each of the examples, one line each: "hat, glasses", or "none".', optional=True),
     ]
 
 
@@ -84,17 +71,22 @@ def sparing() -> list[Any]:
         _amount(
             "gate",
             (1.0, 0.05),
-            "How likely something must be there, by the first word's probability, to be named; below, none is answered at once. 0: its words decide. Only "
-            "for Avert Load VLM.",
+            "How likely something must be there, by the first word's probability, to be named; below, none is answered at once. 0: its words "
+            "decide.",
             optional=True,
         ),
     ]
 
 
-def _amount(name: str, most_and_step: tuple[float, float], tooltip: str, **more: bool) -> Any:
+def _text(name: str, tooltip: str, **more: bool) -> Any:
+    """Declare words in several lines, none by default."""
+    return take(io.String, name, default="", multiline=True, tooltip=tooltip, **more)
+
+
+def _amount(name: str, most_and_step: tuple[float, float], tooltip: str, default: float = 0.0, **more: bool) -> Any:
     """Declare a number from 0 on, which 0 turns off."""
     most, step = most_and_step
-    return take(io.Float, name, default=0.0, min=0.0, max=most, step=step, tooltip=tooltip, **more)
+    return take(io.Float, name, default=default, min=0.0, max=most, step=step, tooltip=tooltip, **more)
 
 
 def going_on() -> list[Any]:
@@ -107,13 +99,18 @@ def going_on() -> list[Any]:
             optional=True,
             tooltip="Go on sampling while the answer is made, where the vision-language model works on another device; it acts from the step at which it arrives.",
         ),
-        take(
-            io.String,
+        _text(
             "replay",
-            default="",
-            multiline=True,
+            "The json of Avert Report, or a transcript from it: the same negatives again, without a vision-language model.",
             optional=True,
             advanced=True,
-            tooltip="The json of Avert Report, or a transcript from it: the same negatives again, without a vision-language model.",
+        ),
+        _amount(
+            "max_seconds",
+            (3600.0, 1.0),
+            "How long an answer may take; one that takes longer counts as failed, and the last negative goes on. 0: as long as it likes.",
+            MOST_SECONDS,
+            optional=True,
+            advanced=True,
         ),
     ]

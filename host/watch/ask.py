@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +19,7 @@ from .source import Watched
 
 # After so many failures in a row it is not asked any more in this run.
 MOST_FAILURES = 3
+TOO_LONG = "it took more than {most:g} s (`max_seconds`)"
 WRONG_COUNT = "it gave {found} answers about {asked} pictures"
 Found = TypeVar("Found")
 
@@ -61,6 +63,7 @@ class Questions:
         if shown is None:
             return self._counted(Answers(step, tuple(pictures), None, failure, time.perf_counter() - start))
         settings = self._source
+        until = time.monotonic() + settings.max_seconds if settings.max_seconds > 0 else math.inf
         query = Query(
             settings.instruction,
             tuple(shown),
@@ -69,7 +72,7 @@ class Questions:
             settings.temperature,
             settings.seed,
             settings.gate,
-            self._over.is_set,
+            lambda: self._over.is_set() or time.monotonic() > until,
         )
         if self._aside is None:
             return self._counted(self._ask(step, tuple(pictures), query))
@@ -101,6 +104,8 @@ class Questions:
         start = time.perf_counter()
         answers, failure = attempt(lambda: tuple(self._backend.ask(query)))
         seconds = time.perf_counter() - start
+        if failure == "" and 0 < self._source.max_seconds < seconds:
+            return Answers(step, pictures, None, TOO_LONG.format(most=self._source.max_seconds), seconds)
         if answers is not None and len(answers) != len(pictures):
             return Answers(step, pictures, None, WRONG_COUNT.format(found=len(answers), asked=len(pictures)), seconds)
         return Answers(step, pictures, answers, failure, seconds)

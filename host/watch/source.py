@@ -20,7 +20,7 @@ class Watched:
     clip: encodes the answers; backend: gives them (None: only `replay` does); vae: decodes what is shown (None: the model's preview decoder);
     query_steps: as in `vlm.schedule`; most: phrases in force at once; min_change: how much a picture must have changed to be asked about again,
     |x0 - x0_before| / |x0_before|; gate: how likely something must be there (`vlm.backend.Query`); overlap: go on sampling while the answer is made,
-    where the back end works elsewhere.
+    where the back end works elsewhere; max_seconds: how long an answer may take (0: as long as it likes).
     """
 
     clip: Any
@@ -44,6 +44,7 @@ class Watched:
     trial: Any = None
     # The node's id in the running workflow.
     node: str = ""
+    max_seconds: float = 0.0
 
     def __iter__(self) -> NoReturn:
         """Refuse to be read as the host's CONDITIONING, which is a list."""

@@ -42,7 +42,7 @@ CONTRACT: dict[str, dict[str, Any]] = {
     "AvertVLMNegative": {
         "clip": None, "instruction": "safety", "look_for": "", "query_steps": "45, 44, 43, 41, 38, 34, 29, 23, 16, 8 of 50", "mode": "replace",
         "max_phrases": 8, "max_tokens": 48, "temperature": 0.0, "seed": 0, "vlm": None, "vae": None, "examples": None, "example_answers": "", "min_change": 0.0,
-        "gate": 0.0, "overlap": True, "replay": "",
+        "gate": 0.0, "overlap": True, "replay": "", "max_seconds": 120.0,
     },
     "AvertLoadVLM": {"model_name": None, "device": "default"},
     "AvertAmplify": {"conditioning": None, "empty": None, "amount": 8.0},
@@ -67,7 +67,7 @@ OUTPUTS = {
     "AvertDemoModel": ["MODEL", "CLIP", "VAE"],
 }
 OPTIONAL = {"negative", "start_percent", "end_percent", "blocks", "layout", "reference", "preset", "words_only"}
-OPTIONAL |= {"vlm", "vae", "examples", "example_answers", "min_change", "gate", "overlap", "replay", "device"}
+OPTIONAL |= {"vlm", "vae", "examples", "example_answers", "min_change", "gate", "overlap", "replay", "max_seconds", "device"}
 OPTIONAL |= {"image_3", "image_4", "captions", "difference"}
 
 

@@ -11,15 +11,12 @@ import folder_paths
 import pytest
 import torch
 from avert.host.install import last_report
-from avert.host.textgen import ClipBackend
 from avert.host.transformers_vlm import load_vlm
 from avert.host.vlm_folder import DEMO, demo_folder, known, model_folder
 from avert.host.vlm_gate import Gate
-from avert.host.watch.source import backend_of
 from avert.vlm.backend import Example, Query
 from avert.vlm.instructions import instruction
 
-from tiny_clip import tiny_clip
 from tiny_vlms import KINDS, write_vlm
 from watched_runs import STATIC, VSF, guided, picture, watched
 
@@ -133,70 +130,6 @@ def test_a_folder_that_is_no_such_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(ValueError, match="transformers could not load"):
         load_vlm(tmp_path, "cpu")
-
-
-@pytest.fixture(scope="module")
-def qwen3vl() -> Any:
-    """The host's own Qwen3-VL text encoder, in small."""
-    host = pytest.importorskip("comfy.text_encoders.qwen3vl", reason="this host has no Qwen3-VL")
-    import comfy.sd
-    import comfy.supported_models_base
-
-    from tiny import randomise
-
-    small = {"hidden_size": 64, "intermediate_size": 64, "depth": 2, "deepstack_visual_indexes": [0, 1]}
-    before, host.QWEN3VL_VISION["qwen3vl_4b"] = host.QWEN3VL_VISION["qwen3vl_4b"], small
-    target = comfy.supported_models_base.ClipTarget(host.tokenizer("qwen3vl_4b"), host.te(model_type="qwen3vl_4b"))
-    cpu = torch.device("cpu")
-    options = {
-        "dtype": torch.float32, "load_device": cpu, "offload_device": cpu, "initial_device": cpu,
-        "qwen3vl_4b_model_config": {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1},
-    }  # fmt: skip
-    try:
-        clip = comfy.sd.CLIP(target, model_options=options)
-    finally:
-        host.QWEN3VL_VISION["qwen3vl_4b"] = before
-    randomise(clip.cond_stage_model, 3)
-    return clip
-
-
-@torch.inference_mode()
-def test_the_hosts_own_model_answers(qwen3vl: Any, demo_worlds: dict[str, Any]) -> None:
-    backend = backend_of(qwen3vl)
-    shown = pictures(2)
-    answers = backend.ask(query(shown, tokens=4))
-    assert len(answers) == 2 and answers == [backend.ask(query([one], tokens=4))[0] for one in shown]
-    world = demo_worlds["few_step"]
-    model = guided(world, VSF, watched(world, backend, max_tokens=4))
-    assert torch.isfinite(picture(model, world, 1.0)).all()
-    assert all(entry["kind"] != "failed" for entry in last_report(model).watched[0]["entries"])
-
-
-def test_the_conversation_that_it_reads(qwen3vl: Any) -> None:
-    """Our instruction and nothing of the host's own template, each picture at its question, and no thinking."""
-    backend = ClipBackend(qwen3vl)
-    asked = query(pictures(1), examples=1)
-    text = backend._template.written(asked)
-    assert text == (
-        f"<|im_start|>system\n{asked.instruction.system}<|im_end|>\n"
-        f"<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>{asked.instruction.question}<|im_end|>\n<|im_start|>assistant\nhat<|im_end|>\n"
-        f"<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>{asked.instruction.question}<|im_end|>\n"
-        "<|im_start|>assistant\n<think>\n\n</think>\n\n"
-    )
-    tokens = qwen3vl.tokenize(
-        text, **backend._template.pictures([asked.examples[0].picture, asked.pictures[0]]), min_length=1, thinking=False
-    )
-    (chunk,) = tokens["qwen3vl_4b"]
-    assert [i for i, token in enumerate(chunk) if isinstance(token[0], dict)] == [
-        i for i, token in enumerate(chunk) if i and chunk[i - 1][0] == 151652
-    ]
-    assert sum(isinstance(token[0], dict) for token in chunk) == 2
-
-
-@pytest.mark.parametrize("kind", ["sd1", "sd3", "flux", "wan"])
-def test_a_clip_that_cannot_see_is_refused(kind: str) -> None:
-    with pytest.raises(ValueError, match="does not see pictures|too old"):
-        backend_of(tiny_clip(kind))
 
 
 class Words:

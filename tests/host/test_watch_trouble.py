@@ -95,6 +95,25 @@ def test_after_a_failure_the_last_negative_goes_on(watched_case: Any, failure: s
     assert any("failed at step 6" in note for note in last_report(model).notes)
 
 
+def test_an_answer_that_takes_too_long_is_ended(watched_case: Any) -> None:
+    """The last negative goes on: the first question is answered in time, the second not."""
+    world, mechanism, cfg = watched_case
+    backend = Script(["hat"])
+    answer = backend.ask
+
+    def ask(query: Any) -> list[str]:
+        if backend.queries:
+            while not query.stopped():
+                time.sleep(0.01)
+        return answer(query)
+
+    backend.ask = ask  # type: ignore[method-assign]
+    model = guided(world, mechanism, watched(world, backend, max_seconds=0.5))
+    fixed = guided(world, mechanism, encode_negative(world[1], "hat"), (between(model, 3), 1.0))
+    assert torch.equal(picture(model, world, cfg), picture(fixed, world, cfg))
+    assert any("failed at step 6" in note and "more than 0.5 s" in note for note in last_report(model).notes)
+
+
 def test_it_is_given_up_after_three_failures(demo_worlds: dict[str, Any]) -> None:
     world, backend = demo_worlds["guided"], Script(*[RuntimeError("boom")] * 20)
     model = guided(world, STATIC, watched(world, backend, "every"))

@@ -64,10 +64,16 @@ class LlamaStandIn:
 
 
 @functools.cache
-def tokenizer_json(special: tuple[str, ...]) -> torch.Tensor:
-    """Write a tokenizer.json as a checkpoint holds it, with special tokens from id 0 on."""
-    tokenizer = _byte_level({}, {token: i for i, token in enumerate(special)}, first=100)
+def tokenizer_json(special: tuple[str, ...], placed: tuple[tuple[str, int], ...] = ()) -> torch.Tensor:
+    """Write a tokenizer.json as a checkpoint holds it, with special tokens from id 0 on, and others at ids of their own."""
+    tokenizer = _byte_level({}, {token: i for i, token in enumerate(special)} | dict(placed), first=110)
     return torch.tensor(list(tokenizer.to_str().encode()), dtype=torch.uint8)
+
+
+@functools.cache
+def standing_in(special: tuple[tuple[str, int], ...]) -> transformers.PreTrainedTokenizerFast:
+    """Stand for a tokenizer whose files a host may lack, with special tokens at their ids."""
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=_byte_level({}, dict(special), first=1000))
 
 
 @functools.cache
