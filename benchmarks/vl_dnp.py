@@ -31,7 +31,7 @@ PROMPT, ANSWER = "a castle on the grass", "a flag"
 class Slow:
     """Answer after a while."""
 
-    name, takes_examples = "simulated", True
+    name, takes_examples, has_gate = "simulated", True, False
 
     def __init__(self, seconds: float, elsewhere: bool) -> None:
         self.seconds, self.elsewhere = seconds, elsewhere

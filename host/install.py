@@ -34,9 +34,20 @@ NOT_FROM = (
 
 @dataclass
 class ReportBox:
-    """Hold the reports of the last runs, the newest last. It belongs to one patched model, whose clones share it."""
+    """Hold the reports of the last runs, the newest last. It belongs to one patched model, whose clones share it.
+
+    said: the transcripts of the newest run of each sampler node, which its cached output comes from.
+    """
 
     reports: deque[RunReport] = field(default_factory=lambda: deque(maxlen=KEPT))
+    said: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def keep(self, report: RunReport, sampler: str) -> None:
+        """Keep a run's report."""
+        self.reports.append(report)
+        if report.finished and report.watched and sampler:
+            self.said.pop(sampler, None)
+            self.said[sampler] = report.watched
 
 
 @dataclass(frozen=True)
@@ -71,7 +82,7 @@ class Setup:
             report = _finish(recorder, result)
             if report is not None:
                 live.end(report)
-                self.box.reports.append(report)
+                self.box.keep(report, executing_node())
 
 
 def _finish(recorder: Recorder, result: Any) -> RunReport | None:
@@ -96,6 +107,16 @@ def add_task(model: Any, task: Task) -> Any:
     patched.remove_wrappers_with_key(WrappersMP.OUTER_SAMPLE, KEY)
     patched.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, setup.sample)
     return patched
+
+
+def report_of(model: Any, latent: Any, nodes: set[str]) -> RunReport:
+    """Return what the last run did, as `last_report`, with what was said in the runs of other samplers among the nodes that the latent comes from."""
+    report = last_report(model, latent)
+    said: dict[str, list[dict[str, Any]]] = model.get_attachment(KEY).box.said
+    earlier = [
+        one for sampler, transcripts in said.items() if sampler in nodes and transcripts is not report.watched for one in transcripts
+    ]
+    return replace(report, earlier=earlier)
 
 
 def last_report(model: Any, latent: Any = None) -> RunReport:

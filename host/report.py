@@ -49,7 +49,9 @@ class RunReport:
     curves: list[dict[str, Any]] = field(default_factory=list)
     # Of each vision-language model that watched: the transcript, as it is replayed.
     watched: list[dict[str, Any]] = field(default_factory=list)
-    # Beside each transcript: what was shown, as small JPEG files by step and picture, and the node's id.
+    # The transcripts of the runs before it that led to its picture, such as the first pass of two.
+    earlier: list[dict[str, Any]] = field(default_factory=list)
+    # Beside each of its own transcripts: what was shown, as small JPEG files by step and picture, and the node's id.
     shown: list[Shown] = field(default_factory=list)
     # How many steps the solver was to take.
     total: int = 0

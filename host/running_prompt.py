@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from comfy_execution.utils import get_executing_context
 
@@ -14,16 +15,31 @@ def executing_node() -> str:
 
 
 def contains_node(class_type: str) -> bool:
-    """Tell whether the workflow being executed has a node of this type; False outside a server.
+    """Tell whether the workflow being executed has a node of this type; False outside a server."""
+    return any(node.get("class_type") == class_type for prompt in _running() for node in prompt.values() if isinstance(node, dict))
 
-    The queue holds the workflow as it was sent (execution.py, PromptQueue.currently_running: number, id, prompt, ...).
-    """
+
+def nodes_before(node: str) -> set[str]:
+    """List the ids of all nodes that a node of the running workflow depends on; none outside a server."""
+    prompt = next((prompt for prompt in _running() if node in prompt), {})
+    found: set[str] = set()
+    waiting = [node]
+    while waiting:
+        inputs = prompt.get(waiting.pop(), {}).get("inputs", {})
+        # A link is [node, output].
+        linked = {str(value[0]) for value in inputs.values() if isinstance(value, list) and len(value) == 2}
+        waiting += linked - found
+        found |= linked
+    return found
+
+
+def _running() -> list[dict[str, Any]]:
+    """List the workflows being executed: the queue holds them as they were sent (execution.py, currently_running: number, id, prompt, ...)."""
     server = sys.modules.get("server")
     instance = getattr(getattr(server, "PromptServer", None), "instance", None)
     queue = getattr(instance, "prompt_queue", None)
     running = getattr(queue, "currently_running", None)
     if not running:
-        return False
+        return []
     items = [item for item in list(running.values()) if isinstance(item, (tuple, list)) and len(item) > 2]
-    prompts = [item[2] for item in items if isinstance(item[2], dict)]
-    return any(node.get("class_type") == class_type for prompt in prompts for node in prompt.values() if isinstance(node, dict))
+    return [item[2] for item in items if isinstance(item[2], dict)]

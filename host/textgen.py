@@ -61,6 +61,10 @@ class ClipBackend:
         """Answer picture by picture: the host generates for one conversation at a time."""
         return [self._answer(query, picture) for picture in query.pictures]
 
+    @property
+    def has_gate(self) -> bool:
+        return bool(self._writer.none)
+
     def forget(self) -> None:
         """Keep nothing between questions anyway."""
 

@@ -16,12 +16,13 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ..vlm.backend import Query
-from .vlm_gate import Gate
+from .vlm_gate import Gate, none_tokens
 from .vlm_head import Held
 from .vlm_prefix import Reader
 
 MISSING = "This needs transformers 4.56 or newer with its vision-language models, which this Python does not have: {error}. Update it as ComfyUI's requirements say."
 UNKNOWN = "transformers could not load the model in {folder}: {error}"
+THOUGHT = "<think>"
 DEVICES = ("default", "cpu")
 
 
@@ -38,7 +39,7 @@ def load_vlm(folder: Path, device: str) -> TransformersBackend:
         model = AutoModelForImageTextToText.from_pretrained(
             folder, use_safetensors=True, dtype=_dtype(load_device), attn_implementation="sdpa", **options
         )
-    except (OSError, ValueError, ImportError, KeyError, RuntimeError, TypeError, AttributeError) as error:
+    except Exception as error:  # what is in a folder may be anything, and half of it
         raise ValueError(UNKNOWN.format(folder=folder, error=" ".join(str(error).split())[:300])) from error
     offload_device = comfy.model_management.text_encoder_offload_device()
     patcher = comfy.model_patcher.ModelPatcher(Held(model), load_device, offload_device)
@@ -66,11 +67,16 @@ class TransformersBackend:
         # A run may end, and the next one begin, while an answer that nobody waits for is still being made.
         self._lock = Lock()
         tokenizer = getattr(processor, "tokenizer", processor)
+        self._none = none_tokens(lambda text: tokenizer(text, add_special_tokens=False)["input_ids"])
         # Answers begin where prompts end, so that what makes prompts of a batch equally long stands in front.
         tokenizer.padding_side = "left"
         template = str(getattr(processor, "chat_template", None) or getattr(tokenizer, "chat_template", None) or "")
         # Only where the template knows it: others warn of it at every question.
         self._thoughtless = {"enable_thinking": False} if "enable_thinking" in template else {}
+
+    @property
+    def has_gate(self) -> bool:
+        return bool(self._none)
 
     def ask(self, query: Query) -> list[str]:
         """Answer with the likeliest words, or with words drawn from the query's seed."""
@@ -115,13 +121,14 @@ class TransformersBackend:
             stopping_criteria=[_Stop(query, in_turn=not self.elsewhere)],
         )
         answers: list[str] = self._processor.batch_decode(told[:, whole["input_ids"].shape[1] :], skip_special_tokens=True)
-        return answers
+        # Templates of models that always think begin the thought themselves, so that an answer that is cut off within it does not look like one.
+        return [THOUGHT + answer for answer in answers] if text.rstrip().endswith(THOUGHT) else answers
 
     def _choosing(self, query: Query) -> list[Any]:
         """Say how words are chosen, if not the likeliest: the gate sees what the model thinks before anything is drawn."""
         tokenizer = getattr(self._processor, "tokenizer", self._processor)
         ends = self.patcher.model.inner.generation_config.eos_token_id
-        gate = [Gate(tokenizer, tokenizer.eos_token_id if ends is None else ends, query.gate)] if query.gate > 0 else []
+        gate = [Gate(self._none, tokenizer.eos_token_id if ends is None else ends, query.gate)] if query.gate > 0 else []
         return [*gate, *([_Drawn(query)] if query.temperature > 0 else [])]
 
     def _written(self, conversation: list[dict[str, Any]], ask: bool) -> str:

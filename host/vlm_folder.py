@@ -68,6 +68,9 @@ def safe_folder(folder: Path, name: str) -> Path:
 
 def _read(file: Path) -> Any:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{file} is no JSON ({error}); download the model again.") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{file} is no configuration of a model; download the model again.")
+    return found

@@ -15,12 +15,12 @@ SPELLINGS = ("none", "None", "NONE", " none", " None")
 class Gate:
     """Answer "none" at once where P(something) = 1 - P(none) < `least`, and where it is more never: a logits processor of transformers.
 
-    P(none) is the first token's probability, softmax over the vocabulary at temperature 1, summed over the spellings that are a token of their own; a
-    tokenizer that has none of them has no gate.
+    P(none) is the first token's probability, softmax over the vocabulary at temperature 1, summed over the spellings that are a token of their own
+    (`none`: which these are; a tokenizer that has none of them has no gate).
     """
 
-    def __init__(self, tokenizer: Any, ends: Any, least: float) -> None:
-        self._none = none_tokens(lambda text: tokenizer(text, add_special_tokens=False)["input_ids"])
+    def __init__(self, none: list[int], ends: Any, least: float) -> None:
+        self._none = none
         self._end = int(ends[0] if isinstance(ends, list | tuple) else ends)
         self._least = least
         self._closed: Tensor | None = None

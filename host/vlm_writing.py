@@ -45,7 +45,7 @@ class Writer:
         self._own_positions = self._leaves_out_positions()
         if self.is_qwen2 and not self._own_positions:
             raise ValueError(MUTE.format(name=name))
-        self._none: list[int] | None = None
+        self.none = none_tokens(self._ids)
 
     def _output_layer(self, patcher: Any, name: str) -> Head | None:
         """Find what the host left in the file; None where the model has its own or uses its embeddings."""
@@ -111,14 +111,12 @@ class Writer:
         return chosen
 
     def _gated(self, logits: Tensor, least: float) -> Tensor:
-        if self._none is None:
-            self._none = none_tokens(self._ids)
-        if not self._none:
+        if not self.none:
             return logits
-        if 1 - float(chance_of_none(logits, self._none)) < least:
+        if 1 - float(chance_of_none(logits, self.none)) < least:
             raise Answered("none")
         open_ = logits.clone()
-        open_[:, self._none] = -torch.inf
+        open_[:, self.none] = -torch.inf
         return open_
 
     def _ids(self, text: str) -> list[int]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..host.api import describe, io, take, ui
-from ..host.install import last_report
+from ..host.install import report_of
 from ..host.panel import as_panel
 from ..host.report_picture import draw_maps, draw_plot, to_image
 from ..host.report_text import as_json, as_text
+from ..host.running_prompt import executing_node, nodes_before
 
 
 class AvertReport(io.ComfyNode):
@@ -51,11 +52,15 @@ class AvertReport(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: Any, latent: Any) -> io.NodeOutput:
-        report = last_report(model, latent["samples"])
-        saved = getattr(getattr(cls, "hidden", None), "extra_pnginfo", None)
-        if report.watched and isinstance(saved, dict):
-            # Save Image writes it into the picture, for `replay`, where this node stands before it.
-            saved["avert"] = {"watched": report.watched}
+        report = report_of(model, latent["samples"], nodes_before(executing_node()))
+        _save(getattr(getattr(cls, "hidden", None), "extra_pnginfo", None), [*report.earlier, *report.watched])
         text, plot = as_text(report), to_image([draw_plot(report)])
         shown = {**ui.PreviewText(text).as_dict(), **ui.PreviewImage(plot, cls=cls).as_dict(), "avert": [as_panel(report)]}
         return io.NodeOutput(latent, plot, to_image(draw_maps(report)), text, as_json(report), ui=shown)
+
+
+def _save(saved: Any, watched: list[dict[str, Any]]) -> None:
+    """Give transcripts to Save Image, which writes them into the picture, for `replay`, where this node stands before it; others may be there already."""
+    if watched and isinstance(saved, dict):
+        known = saved.setdefault("avert", {"watched": []})["watched"]
+        known += [one for one in watched if one not in known]

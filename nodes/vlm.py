@@ -14,7 +14,7 @@ from ..vlm.examples import examples_of
 from ..vlm.instructions import instruction as instruction_of
 from ..vlm.memory import Mode
 from ..vlm.schedule import check_query_steps
-from ..vlm.transcript import read_transcript
+from ..vlm.transcript import read_transcripts
 from .vlm_inputs import MOST_SECONDS, asking, going_on, limits, sparing, watching
 
 ALIASES = [
@@ -72,9 +72,10 @@ class AvertVLMNegative(io.ComfyNode):
         check_query_steps(query_steps)
         label = f"{instruction}: {look_for.strip()}; {query_steps.strip()}"
         told = instruction_of(instruction, look_for, max_phrases)
-        known = read_transcript(replay, label) if replay.strip() else None
+        known = read_transcripts(replay, label) if replay.strip() else None
         backend = None if known is not None else backend_of(clip if vlm is None else vlm)
-        shown = examples_of(None if examples is None else shrunk(examples), example_answers)
+        # Nobody is shown anything when an earlier run is repeated.
+        shown = () if backend is None else examples_of(None if examples is None else shrunk(examples), example_answers)
         if shown and backend is not None and not backend.takes_examples:
             raise ValueError(NO_EXAMPLES.format(name=backend.name))
         # A word, to see before sampling whether this text encoder fits the model.

@@ -53,6 +53,10 @@ class Backend(Protocol):
     def takes_examples(self) -> bool:
         """Tell whether it can look at several pictures in one conversation."""
 
+    @property
+    def has_gate(self) -> bool:
+        """Tell whether it can say how likely something is there, for `Query.gate`."""
+
     def ask(self, query: Query) -> list[str]:
         """Return the answer for each picture, in its own words."""
 

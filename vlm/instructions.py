@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 CUSTOM = "custom"
+MOST_CHARACTERS = 4000
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,21 @@ QUESTION = "What do you see of that in this picture?"
 def instruction(name: str, words: str = "", most: int = 8) -> Instruction:
     """Give a named instruction, or one made of one's own `words`: a list of things to look for, or a whole sentence.
 
-    Raises ValueError when the name is unknown, or when there are no words for "custom".
+    Raises ValueError when the name is unknown, or when there are no words for "custom", or too many.
     """
     if name != CUSTOM:
         if name not in _TASKS:
             raise ValueError(f"There is no instruction {name!r}; there are {', '.join(NAMES)}.")
         task = _TASKS[name]
+    elif len(words) > MOST_CHARACTERS:
+        raise ValueError(
+            f"`look_for` has {len(words)} characters; write at most {MOST_CHARACTERS}, for the vision-language model reads all of it at each question."
+        )
     elif words.strip():
         task = f"Name only what you see of the following: {words.strip()}"
         task += "" if task.endswith((".", "!", "?")) else "."
+        # Models answer in the language in which they are asked, which few text encoders know.
+        task += "" if words.isascii() else " Answer in English."
     else:
         raise ValueError(
             '`instruction` is "custom", but `look_for` is empty; write what the vision-language model is to look for, such as "hats, glasses".'

@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 
 PAPER = "45, 44, 43, 41, 38, 34, 29, 23, 16, 8 of 50"
-EVERY = "every"
-_SCHEDULE = re.compile(r"(?P<steps>\d+(?:[\s,;]+\d+)*)(?:\s*(?:of|/)\s*(?P<of>\d+))?")
-_EVERY = re.compile(r"every(?:\s+(?P<pause>\d+))?(?:\s+steps?)?")
+_SCHEDULE = re.compile(r"(?P<steps>\d{1,6}(?:[\s,;]+\d{1,6})*)(?:\s*(?:of|/)\s*(?P<of>\d{1,6}))?")
+_EVERY = re.compile(r"every(?:\s+(?P<pause>\d{1,6}))?(?:\s+steps?)?")
 
 
 def query_steps(written: str, steps: int) -> tuple[int, ...]:
@@ -20,7 +19,7 @@ def query_steps(written: str, steps: int) -> tuple[int, ...]:
     written: "45, 44, 8 of 50" (steps that remain, of a run of 50, rescaled to this one), "6, 4" (of this run, as they are), "every" or "every 3"
     (from the second step on, when there is something to see). Raises ValueError with what to write instead.
     """
-    text = written.strip().lower()
+    text = written.strip(" \t\n,;").lower()
     if every := _EVERY.fullmatch(text):
         pause = int(every["pause"] or 1)
         if pause == 0:

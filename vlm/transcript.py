@@ -34,13 +34,24 @@ class Entry:
 
 @dataclass(frozen=True)
 class Transcript:
-    """Hold a run's entries, with the run's number of steps and of pictures; label: which source it was; sigmas: the first and the last noise level."""
+    """Hold a run's entries, and by what the run is known again when it is repeated.
+
+    steps, pictures: how many; label: which source it was; sigmas: the first and the last noise level; noise: a mark of the noise that it began with;
+    by: what guided with its words ("" in both: not known).
+    """
 
     steps: int
     pictures: int
     entries: tuple[Entry, ...] = ()
     label: str = ""
     sigmas: tuple[float, float] = (0.0, 0.0)
+    noise: str = ""
+    by: str = ""
+
+    @property
+    def shape(self) -> tuple[float, ...]:
+        """Give what a run must have to be repeated with it."""
+        return (self.steps, self.pictures, *self.sigmas)
 
     def at(self, step: int) -> dict[int, tuple[str, ...]]:
         """Give the negatives that begin to act in this step, by picture."""
@@ -48,13 +59,19 @@ class Transcript:
 
     def written(self) -> str:
         """Write JSON, the answers cut to a length that a picture's metadata can carry."""
-        about = {"avert_transcript": VERSION, "label": self.label, "steps": self.steps, "pictures": self.pictures, "sigmas": self.sigmas}
+        about = {"avert_transcript": VERSION} | {field.name: getattr(self, field.name) for field in fields(self)}
         entries = [{**asdict(entry), "answer": entry.answer[:ANSWER_CHARACTERS]} for entry in self.entries]
         return json.dumps({**about, "entries": entries}, ensure_ascii=False)
 
 
-def read_transcript(text: str, label: str = "") -> Transcript:
-    """Read what `written` wrote, or a whole report, and of several transcripts in it the one with this label.
+def same_run(known: Sequence[Transcript], run: Transcript) -> Transcript | None:
+    """Find the transcript of a run: of those with its steps, pictures and noise levels the one with its noise and guidance, or the first; None: there is none."""
+    fitting = [one for one in known if all(abs(a - b) <= 1e-3 * max(1.0, abs(a)) for a, b in zip(one.shape, run.shape, strict=True))]
+    return max(fitting, key=lambda one: (one.noise == run.noise, one.by == run.by), default=None)
+
+
+def read_transcripts(text: str, label: str = "") -> tuple[Transcript, ...]:
+    """Read what `written` wrote, or a whole report, and of several sources in it those of this label.
 
     Raises ValueError with one sentence when it is something else.
     """
@@ -62,22 +79,29 @@ def read_transcript(text: str, label: str = "") -> Transcript:
         raise ValueError(f"The transcript has {len(text)} characters; paste the `json` of Avert Report of a single run.")
     try:
         found = json.loads(text)
-        found = _chosen(found["watched"], label) if "watched" in found else found
-        if found["avert_transcript"] != VERSION:
-            raise ValueError
-        first, last = (float(value) for value in _listed(found["sigmas"]))
-        entries = tuple(_entry(one) for one in _listed(found["entries"]))
-        return Transcript(_count(found["steps"]), _count(found["pictures"]), entries, _words(found["label"]), (first, last))
+        return tuple(_transcript(one) for one in (_chosen(found["watched"], label) if "watched" in found else [found]))
     except (ValueError, KeyError, TypeError, IndexError, StopIteration, RecursionError):
         raise ValueError(
             "The transcript to replay cannot be read; paste the `json` of Avert Report, from its first { to its last }."
         ) from None
 
 
-def _chosen(transcripts: Any, label: str) -> Any:
-    """Take the only one, or the one with the label."""
+def _chosen(transcripts: Any, label: str) -> list[Any]:
+    """Take all where there is but one source, or those with the label."""
     known = _listed(transcripts)
-    return known[0] if len(known) == 1 else next(one for one in known if one["label"] == label)
+    labels = {one["label"] for one in known}
+    if not labels or (len(labels) > 1 and label not in labels):
+        raise ValueError
+    return [one for one in known if len(labels) == 1 or one["label"] == label]
+
+
+def _transcript(found: dict[str, Any]) -> Transcript:
+    if found["avert_transcript"] != VERSION:
+        raise ValueError
+    first, last = (float(value) for value in _listed(found["sigmas"]))
+    entries = tuple(_entry(one) for one in _listed(found["entries"]))
+    marks = (_words(found.get(name, "")) for name in ("noise", "by"))
+    return Transcript(_count(found["steps"]), _count(found["pictures"]), entries, _words(found["label"]), (first, last), *marks)
 
 
 def _entry(one: dict[str, Any]) -> Entry:

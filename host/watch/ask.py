@@ -41,7 +41,7 @@ class Questions:
     def __init__(self, source: Watched) -> None:
         assert source.backend is not None
         self._source = source
-        self._backend = source.backend
+        self.backend = source.backend
         self._aside = ThreadPoolExecutor(1, "avert-vlm") if source.overlap and source.backend.elsewhere else None
         self._waiting: Future[Answers] | None = None
         self._failures = 0
@@ -92,7 +92,7 @@ class Questions:
         if self._aside is not None:
             self._aside.shutdown(wait=False, cancel_futures=True)
         self._waiting = None
-        self._backend.forget()
+        self.backend.forget()
 
     def _counted(self, found: Answers) -> Answers:
         self._failures = 0 if found.answers is not None else self._failures + 1
@@ -102,13 +102,19 @@ class Questions:
     @torch.inference_mode()
     def _ask(self, step: int, pictures: tuple[int, ...], query: Query) -> Answers:
         start = time.perf_counter()
-        answers, failure = attempt(lambda: tuple(self._backend.ask(query)))
+        answers, failure = attempt(lambda: tuple(_words(answer) for answer in self.backend.ask(query)))
         seconds = time.perf_counter() - start
         if failure == "" and 0 < self._source.max_seconds < seconds:
             return Answers(step, pictures, None, TOO_LONG.format(most=self._source.max_seconds), seconds)
         if answers is not None and len(answers) != len(pictures):
             return Answers(step, pictures, None, WRONG_COUNT.format(found=len(answers), asked=len(pictures)), seconds)
         return Answers(step, pictures, answers, failure, seconds)
+
+
+def _words(answer: object) -> str:
+    if not isinstance(answer, str):
+        raise TypeError(f"it gave a {type(answer).__name__} instead of words")
+    return answer
 
 
 def attempt(work: Callable[[], Found]) -> tuple[Found | None, str]:

@@ -12,13 +12,14 @@ from ...guidance.schedule import SigmaRange
 from ...vlm.answer import read_answer
 from ...vlm.memory import Avoided
 from ...vlm.schedule import query_steps
-from ...vlm.transcript import Entry, Transcript
+from ...vlm.transcript import Entry, Transcript, same_run
 from ..thumbnail import thumbnail
 from .ask import Answers, Questions
 from .look import Eye
 from .residence import Residence
 from .source import Watched
 
+OTHER_START = "The transcript that is replayed is of another seed or of other nodes: the words are the same, the picture is not."
 OTHER_RUN = (
     "The transcript to replay is of another run ({theirs[0]} steps, {theirs[1]} pictures, noise from {theirs[2]:.4g} to {theirs[3]:.4g}; this one: {ours[0]}, "
     "{ours[1]}, {ours[2]:.4g}, {ours[3]:.4g}); set the sampler as it was, or empty `replay`."
@@ -28,6 +29,8 @@ NEVER = (
 )
 REFUSED = "The vision-language model refused {count} of {all} questions or gave no list; what it said is in the report."
 LATE = "The run ended before the vision-language model's last answer came."
+SHORT = "This sampler ended after {reached} steps of its own, so that {missed} of {all} questions were not asked; `query_steps` counts the {steps} steps of the schedule."
+NO_GATE = "`gate` does nothing: {name} has no word of its own for none."
 GIVEN_UP = "It was not asked any more after that."
 ASKING = "step {step}: asking the vision-language model"
 ANSWERED = "step {step}: {how} after {seconds:.1f} s"
@@ -43,33 +46,35 @@ class Words(Protocol):
     # What was looked at: JPEG files by (step, picture).
     shown: dict[tuple[int, int], bytes]
 
-    def begin(self, sigmas: Sequence[float], pictures: int) -> None:
-        """Begin a run. Raises ValueError when it cannot be."""
+    def begin(self, sigmas: Sequence[float], run: Transcript) -> None:
+        """Begin a run, which is described by a transcript without entries. Raises ValueError when it cannot be."""
 
     def step(self, step: int, predicted: Tensor) -> None:
         """End a solver step, which began with this prediction [B, ...]."""
 
-    def close(self) -> None:
-        """End the run."""
+    def close(self, whole: bool) -> None:
+        """End the run. whole: it was not broken off."""
 
 
 class Replayed:
-    """Say what the transcript of an earlier run says."""
+    """Say what the transcript of an earlier run says. known: of several runs, of which each takes its own."""
 
-    def __init__(self, transcript: Transcript) -> None:
-        self._transcript = transcript
+    def __init__(self, known: Sequence[Transcript]) -> None:
+        self._known = known
+        self._transcript = Transcript(0, 0)
         self.avoided = Avoided("replace", 0, 1)
         self.entries: list[Entry] = []
         self.notes: list[str] = []
         self.shown: dict[tuple[int, int], bytes] = {}
 
-    def begin(self, sigmas: Sequence[float], pictures: int) -> None:
-        known = self._transcript
-        theirs = (known.steps, known.pictures, *known.sigmas)
-        ours = (len(sigmas) - 1, pictures, sigmas[0], sigmas[-1])
-        if any(abs(a - b) > 1e-3 * max(1.0, abs(a)) for a, b in zip(theirs, ours, strict=True)):
-            raise ValueError(OTHER_RUN.format(theirs=theirs, ours=ours))
-        self.avoided = Avoided("replace", pictures, 1)
+    def begin(self, sigmas: Sequence[float], run: Transcript) -> None:
+        found = same_run(self._known, run)
+        if found is None:
+            raise ValueError(OTHER_RUN.format(theirs=self._known[0].shape, ours=run.shape))
+        if (found.noise, found.by) not in ((run.noise, run.by), ("", "")):
+            self.notes.append(OTHER_START)
+        self._transcript = found
+        self.avoided = Avoided("replace", run.pictures, 1)
 
     def step(self, step: int, predicted: Tensor) -> None:
         for picture, phrases in self._transcript.at(step + 1).items():
@@ -77,7 +82,7 @@ class Replayed:
                 self.avoided.phrases[picture] = phrases
         self.entries += [one for one in self._transcript.entries if (one.asked if one.used is None else one.used - 1) == step]
 
-    def close(self) -> None:
+    def close(self, whole: bool) -> None:
         """End the run."""
 
 
@@ -93,33 +98,41 @@ class Asked:
         self._sigmas: list[float] = []
         self._due: frozenset[int] = frozenset()
         self._seen: dict[int, Tensor] = {}
+        self._reached = 0
         self.avoided = Avoided(source.mode, 0, source.most)
         self.entries: list[Entry] = []
         self.notes: list[str] = []
         self.shown: dict[tuple[int, int], bytes] = {}
 
-    def begin(self, sigmas: Sequence[float], pictures: int) -> None:
-        steps = len(sigmas) - 1
+    def begin(self, sigmas: Sequence[float], run: Transcript) -> None:
+        steps = run.steps
         self._sigmas = list(sigmas)
         self._due = frozenset(step for step in query_steps(self._source.query_steps, steps) if self._is_of_use(step))
-        self.avoided = Avoided(self._source.mode, pictures, self._source.most)
+        self.avoided = Avoided(self._source.mode, run.pictures, self._source.most)
         if not self._due:
             self.notes.append(NEVER.format(steps=steps))
+        if self._source.gate > 0 and not self._questions.backend.has_gate:
+            self.notes.append(NO_GATE.format(name=self._questions.backend.name))
 
     def _is_of_use(self, step: int) -> bool:
         """Tell whether anything that could act on the answer is still to come."""
         return any(window.contains(sigma) for window in self._windows for sigma in self._sigmas[step + 1 :] if sigma > 0)
 
     def step(self, step: int, predicted: Tensor) -> None:
+        self._reached = step + 1
         arrived = self._questions.arrived()
         if arrived is not None:
             self._hear(arrived, step)
         if step in self._due and not self._questions.given_up:
             self._ask(step, predicted)
 
-    def close(self) -> None:
+    def close(self, whole: bool) -> None:
         if self._questions.busy:
             self.notes.append(LATE)
+        missed = [step for step in self._due if step >= self._reached]
+        if whole and missed:
+            counts = {"reached": self._reached, "missed": len(missed), "all": len(self._due), "steps": len(self._sigmas) - 1}
+            self.notes.append(SHORT.format(**counts))
         self._questions.close()
         self._seen.clear()
         unheard = sum(entry.kind in ("refused", "unreadable") for entry in self.entries)
@@ -166,13 +179,18 @@ class Asked:
         if found.answers is None:
             self.notes.append(FAILED.format(step=found.step + 1, why=found.failure[:300]))
             for picture in found.pictures:
+                # What nobody could tell of is not known.
+                self._seen.pop(picture, None)
                 self._note(found.step, picture, "failed", found.failure, None, found.seconds)
             if self._questions.given_up:
                 self.notes.append(GIVEN_UP)
             return
+        over = step + 1 >= len(self._sigmas) - 1
+        if over:
+            self.notes.append(LATE)
         for picture, answer in zip(found.pictures, found.answers, strict=True):
             reading = read_answer(answer, self._source.most)
-            changed = self.avoided.hear(picture, reading)
+            changed = not over and self.avoided.hear(picture, reading)
             self._note(found.step, picture, reading.kind, answer, step + 1 if changed else None, found.seconds)
 
     def _note(self, asked: int, picture: int, kind: str, answer: str = "", used: int | None = None, seconds: float = 0.0) -> None:

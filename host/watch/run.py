@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from ...guidance.schedule import SigmaRange
 from ...vlm.transcript import Transcript, joined
+from ..record import identify
 from ..report import Shown
 from ..steps import StepStart
 from .ask import attempt
@@ -24,7 +26,10 @@ from .source import Watched
 HOOK = "sampler_post_cfg_function"
 NO_STEPS = "A vision-language model cannot watch this sampler (ar_video), which draws a video frame by frame; use another sampler."
 NOT_ENCODED = '"{text}" could not be encoded and does not act: {why}'
-BROUGHT_BACK = "The diffusion model had to be loaded again {count} times after other models worked."
+BROUGHT_BACK = (
+    "The diffusion model had to be loaded again {count} times, since the vision-language model and it do not fit into memory together; fewer questions, a "
+    "smaller model, or `device` cpu in Avert Load VLM spare that."
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,10 @@ class InForce:
 class Watch:
     """Watch a run for one source. Born with the run, and gone with it; every mechanism that has this source asks it what to avoid."""
 
-    def __init__(self, guider: Any, source: Watched, windows: Sequence[SigmaRange], say: Callable[[str], None], number: int = 0) -> None:
+    def __init__(
+        self, guider: Any, source: Watched, windows: Sequence[SigmaRange], say: Callable[[str], None], number: int = 0, by: str = ""
+    ) -> None:
+        """windows: of what guides with its words; by: the names of that; number: tells apart the sources of one run."""
         self._guider = guider
         self._source = source
         self._key = f"avert_watch_{number}"
@@ -46,7 +54,7 @@ class Watch:
         replayed = source.replay is not None
         self._words: Words = Replayed(source.replay) if source.replay is not None else Asked(guider, source, windows, self._residence, say)
         self._start: StepStart[Tensor] | None = None if replayed else StepStart()
-        self._sigmas: list[float] = [0.0]
+        self._run = Transcript(0, 0, label=source.label, by=by)
         self._weight: Tensor | None = None
         # What others make of new words, at once: text encoders work between evaluations, not inside of one.
         self.listeners: list[Callable[[str], None]] = []
@@ -67,7 +75,7 @@ class Watch:
         options = self._guider.model_options
         options[HOOK] = [function for function in options.get(HOOK, []) if function is not self._hook]
         options["transformer_options"]["wrappers"].get(WrappersMP.SAMPLER_SAMPLE, {}).pop(self._key, None)
-        self._words.close()
+        self._words.close(error[0] is None)
         if self._residence.brought_back:
             self._notes.append(BROUGHT_BACK.format(count=self._residence.brought_back))
         # What holds this run in a circle is to be freed at once.
@@ -93,8 +101,7 @@ class Watch:
     @property
     def transcript(self) -> Transcript:
         """Give what was asked and answered so far."""
-        ends = (self._sigmas[0], self._sigmas[-1])
-        return Transcript(len(self._sigmas) - 1, len(self._words.avoided.phrases), tuple(self._words.entries), self._source.label, ends)
+        return replace(self._run, entries=tuple(self._words.entries))
 
     @property
     def shown(self) -> Shown:
@@ -118,12 +125,13 @@ class Watch:
         """Read the schedule, the batch and the mask (noise and mask are the first and third of `args`), and hear of the solver's steps."""
         noise = args[0] if args else kwargs["noise"]
         self._weight = args[2] if len(args) > 2 else kwargs.get("denoise_mask")
-        self._sigmas = sigmas.tolist()
+        levels = sigmas.tolist()
         check_picture(noise)
         if getattr(getattr(executor.class_obj, "sampler_function", None), "__name__", "") == "sample_ar_video":
             raise ValueError(NO_STEPS)
         self._residence.begin(list(noise.shape))
-        self._words.begin(self._sigmas, noise.shape[0])
+        self._run = replace(self._run, steps=len(levels) - 1, pictures=noise.shape[0], sigmas=(levels[0], levels[-1]), noise=mark_of(noise))
+        self._words.begin(levels, self._run)
 
         def heard(step: int, denoised: Tensor, x: Tensor, *rest: Any) -> Any:
             begun = None if self._start is None else self._start.begun(x, self._weight)
@@ -154,3 +162,9 @@ class Watch:
         for listener in self.listeners:
             listener(text)
         return True
+
+
+def mark_of(noise: Any) -> str:
+    """Give a short mark of a run's noise, the same wherever the same noise is drawn."""
+    found = identify(noise)
+    return "" if found is None else sha256(" ".join(f"{value:.3e}" for value in found[1]).encode()).hexdigest()[:12]

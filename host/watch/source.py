@@ -37,7 +37,8 @@ class Watched:
     min_change: float
     gate: float
     overlap: bool
-    replay: Transcript | None = None
+    # Of earlier runs; a run takes its own.
+    replay: tuple[Transcript, ...] | None = None
     # Which of several sources of a graph this is, in transcripts.
     label: str = ""
     # A word's CONDITIONING, by which a text encoder of another model is found out before anything is sampled.

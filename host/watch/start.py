@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from ...guidance.schedule import SigmaRange
 from ..channel import Channel
 from ..record import Recorder
 from ..task import Task
@@ -20,13 +19,16 @@ def start_watches(
 ) -> dict[Watched, Watch]:
     """Give each source that acts in this run its watch; one that several nodes use is asked once for all of them."""
     sampling: Callable[[float], float] = guider.model_patcher.get_model_object("model_sampling").percent_to_sigma
-    windows: dict[Watched, list[SigmaRange]] = {}
+    acting: dict[Watched, list[Task]] = {}
     for task in tasks:
         acts = not task.mechanism.neutral and task.window.start_percent != task.window.end_percent
         if isinstance(task.negative, Watched) and acts:
-            windows.setdefault(task.negative, []).append(task.window.sigmas(sampling))
-    said = {source: partial(channel.say, node=source.node) if channel is not None and source.node else _silent for source in windows}
-    watches = {source: Watch(guider, source, active, said[source], number) for number, (source, active) in enumerate(windows.items())}
+            acting.setdefault(task.negative, []).append(task)
+    watches = {}
+    for number, (source, mine) in enumerate(acting.items()):
+        say = partial(channel.say, node=source.node) if channel is not None and source.node else _silent
+        windows = [task.window.sigmas(sampling) for task in mine]
+        watches[source] = Watch(guider, source, windows, say, number, ", ".join(task.mechanism.name for task in mine))
     # What they saw is kept even of a run that broke off; it is read after they have ended.
     stack.callback(_keep, recorder, tuple(watches.values()))
     for watch in watches.values():

@@ -79,7 +79,7 @@ def test_a_replayed_run_shows_no_pictures_but_its_words(demo_worlds: dict[str, A
     world = demo_worlds["few_step"]
     model = guided(world, VSF, watched(world, Script(["a hat"], ["none"])))
     picture(model, world, 1.0)
-    again = guided(world, VSF, watched(world, None, replay=transcript_of(model)))
+    again = guided(world, VSF, watched(world, None, replay=(transcript_of(model),)))
     picture(again, world, 1.0)
     assert [entry["picture"] for entry in as_panel(last_report(again))["saw"]] == ["", ""]
     assert 'said "a hat"' in frames(last_report(again))[0].lines

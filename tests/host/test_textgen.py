@@ -158,9 +158,9 @@ def test_the_gate_follows_the_first_tokens_probability(clip: Any, monkeypatch: p
     monkeypatch.setattr(model, "logits", lambda x, logits=model.logits: logits(x) / 100)
     backend.ask(dataclasses.replace(asked, gate=0.01))
     read = [backend._writer._ids(word) for word in SPELLINGS]
-    assert backend._writer._none == sorted({ids[0] for ids in read if len(ids) == 1})
+    assert backend._writer.none == sorted({ids[0] for ids in read if len(ids) == 1})
     # Of a random model they have no chance worth speaking of; these have.
-    backend._writer._none = none = logits_of(backend, asked).topk(3).indices.tolist()
+    backend._writer.none = none = logits_of(backend, asked).topk(3).indices.tolist()
     something = 1 - float(logits_of(backend, asked).float().softmax(-1)[none].sum())
     choose = model.sample_token
     monkeypatch.setattr(model, "sample_token", lambda logits, *args, **options: (seen.append(logits), choose(logits, *args, **options))[1])

@@ -12,8 +12,9 @@ import pytest
 import torch
 from avert.host.install import last_report
 from avert.host.transformers_vlm import load_vlm
-from avert.host.vlm_folder import DEMO, demo_folder, known, model_folder
-from avert.host.vlm_gate import Gate
+from avert.host.vlm_folder import DEMO, demo_folder, known, model_folder, safe_folder
+from avert.host.vlm_gate import Gate, none_tokens
+from avert.vlm.answer import read_answer
 from avert.vlm.backend import Example, Query
 from avert.vlm.instructions import instruction
 
@@ -94,6 +95,17 @@ def test_an_answer_that_nobody_waits_for_ends(vlm: Any) -> None:
     assert 3 <= len(calls) <= 4
 
 
+@torch.inference_mode()
+def test_a_thought_that_the_template_begins_is_known_as_one(models: Path) -> None:
+    """Cut off within it, the answer says nothing; the template of models that always think ends with the thought's beginning."""
+    thinker = load_vlm(write_vlm("qwen3-vl", models / "thinker"), "default")
+    template = thinker._processor.chat_template
+    thinker._processor.chat_template = template.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}")
+    assert thinker._processor.chat_template != template
+    (answer,) = thinker.ask(query(pictures(1)))
+    assert answer.startswith("<think>") and read_answer(answer).kind == "unreadable"
+
+
 @pytest.mark.parametrize("variant", ["few_step", "guided"])
 def test_nonsense_is_survived(vlm: Any, demo_worlds: dict[str, Any], variant: str) -> None:
     world = demo_worlds[variant]
@@ -126,23 +138,32 @@ def test_models_are_found_and_others_refused(models: Path, monkeypatch: pytest.M
             model_folder(name)
 
 
+def test_half_a_model_is_refused(tmp_path: Path) -> None:
+    """A download that broke off."""
+    folder = write_vlm("qwen2.5-vl", tmp_path / "half")
+    (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:1000])
+    with pytest.raises(ValueError, match="transformers could not load"):
+        load_vlm(folder, "cpu")
+    (folder / "config.json").write_text("5")
+    with pytest.raises(ValueError, match="no configuration"):
+        safe_folder(folder, "half")
+
+
 def test_a_folder_that_is_no_such_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(ValueError, match="transformers could not load"):
         load_vlm(tmp_path, "cpu")
 
 
-class Words:
-    """A tokenizer that knows " none" as a token of its own and spells the rest."""
-
-    def __call__(self, text: str, add_special_tokens: bool) -> dict[str, list[int]]:
-        return {"input_ids": [3] if text == " none" else [1] * len(text)}
+def spelled(text: str) -> list[int]:
+    """Read text as a tokenizer that knows " none" as a token of its own and spells the rest."""
+    return [3] if text == " none" else [1] * len(text)
 
 
 @pytest.mark.parametrize(("least", "named"), [(0.1, [True, True]), (0.5, [True, False]), (0.95, [False, False])])
 def test_the_gate_follows_the_first_tokens_probability(least: float, named: list[bool]) -> None:
     """P(none) is 0.2 and 0.7, though the likeliest token is "none" in one and another one in the other."""
-    gate = Gate(Words(), [2, 0], least)
+    gate = Gate(none_tokens(spelled), [2, 0], least)
     scores = torch.tensor([[0.1, 0.15, 0.15, 0.2, 0.2, 0.2], [0.05, 0.05, 0.1, 0.7, 0.05, 0.05]]).log()
     first = gate(torch.zeros(2, 5), scores)
     assert [int(row.argmax()) != 3 for row in first] == named
@@ -156,4 +177,4 @@ def test_the_gate_follows_the_first_tokens_probability(least: float, named: list
 
 def test_a_tokenizer_without_the_word_has_no_gate() -> None:
     scores = torch.randn(2, 6)
-    assert torch.equal(Gate(lambda text, add_special_tokens: {"input_ids": [1, 1]}, 2, 1.0)(torch.zeros(2, 5), scores), scores)
+    assert torch.equal(Gate(none_tokens(lambda text: [1, 1]), 2, 1.0)(torch.zeros(2, 5), scores), scores)

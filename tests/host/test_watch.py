@@ -11,7 +11,7 @@ import pytest
 import torch
 from avert.host.encode import encode_negative
 from avert.host.install import last_report
-from avert.vlm.transcript import read_transcript
+from avert.vlm.transcript import read_transcripts
 
 from watched_runs import INSIDE, SCORE, STATIC, STEPS, VSF, Script, between, guided, noise, picture, transcript_of, watched
 
@@ -92,10 +92,10 @@ def test_two_sources_are_told_apart(demo_worlds: dict[str, Any]) -> None:
     model = both(watched(world, Script(["hat"]), label="a"), watched(world, Script(["smoke"]), label="b"))
     found = picture(model, world, 1.0)
     whole = json.dumps({"watched": last_report(model).watched})
-    again = both(*(watched(world, None, replay=read_transcript(whole, label), label=label) for label in "ab"))
+    again = both(*(watched(world, None, replay=read_transcripts(whole, label), label=label) for label in "ab"))
     assert torch.equal(picture(again, world, 1.0), found)
     with pytest.raises(ValueError, match="cannot be read"):
-        read_transcript(whole, "c")
+        read_transcripts(whole, "c")
 
 
 @pytest.mark.parametrize("sampler", ["heun", "dpmpp_2s_ancestral", "dpmpp_2m", "uni_pc", "euler_ancestral", "dpm_2"])
@@ -135,7 +135,7 @@ def test_a_transcript_gives_the_same_picture_without_a_model(watched_case: Any) 
     world, mechanism, cfg = watched_case
     model = guided(world, mechanism, watched(world, Script(["hat", "none"], ["smoke", "hat"])))
     found, told = picture(model, world, cfg, 2), transcript_of(model)
-    again = guided(world, mechanism, watched(world, None, replay=told))
+    again = guided(world, mechanism, watched(world, None, replay=(told,)))
     assert torch.equal(picture(again, world, cfg, 2), found)
     assert transcript_of(again) == told
     with pytest.raises(ValueError, match="8 steps, 2 pictures.*this one: 4, 1"):
@@ -196,4 +196,4 @@ def test_a_saved_picture_knows_what_was_said(demo_worlds: dict[str, Any]) -> Non
         hidden = type("Hidden", (), {"extra_pnginfo": saved, "prompt": None})()
 
     Prepared.execute(model, latent)
-    assert read_transcript(json.dumps(saved["avert"])) == transcript_of(model)
+    assert read_transcripts(json.dumps(saved["avert"])) == (transcript_of(model),)

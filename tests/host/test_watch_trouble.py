@@ -82,7 +82,7 @@ def test_a_diffusion_model_that_was_pushed_out_is_brought_back(demo_worlds: dict
 
 FAILURES = {
     "error": RuntimeError("boom"), "time": TimeoutError("took too long"), "memory": comfy.model_management.OOM_EXCEPTION("out of memory"),
-    "count": ["hat", "glasses", "moon"],
+    "count": ["hat", "glasses", "moon"], "no words": [None],
 }  # fmt: skip
 
 
@@ -163,6 +163,48 @@ def test_sampling_goes_on_while_the_answer_is_made(watched_case: Any) -> None:
     fixed = guided(world, mechanism, encode_negative(world[1], "hat"), (between(model, 6), 1.0))
     assert torch.equal(found, picture(fixed, world, cfg))
     assert [(entry.asked, entry.used) for entry in transcript_of(model).entries] == [(2, 6)]
+
+
+def test_an_answer_in_the_last_step_is_too_late(demo_worlds: dict[str, Any]) -> None:
+    """Nothing comes after it, and nobody is told that it acted."""
+    world, backend = demo_worlds["guided"], Script(["hat"], elsewhere=True, wait=True)
+    model = guided(world, STATIC, watched(world, backend, "6", overlap=True))
+
+    def callback(step: int, *args: Any) -> None:
+        if step == STEPS - 2:
+            backend.may_answer.set()
+            assert backend.answered.wait(30)
+            time.sleep(0.2)
+
+    assert torch.equal(picture(model, world, 3.0, callback=callback), picture(world[0], world, 3.0))
+    assert [(entry.kind, entry.used) for entry in transcript_of(model).entries] == [("phrases", None)]
+    assert any("last answer" in note for note in last_report(model).notes)
+
+
+def test_after_a_failure_it_is_asked_again_though_nothing_changed(demo_worlds: dict[str, Any]) -> None:
+    world, backend = demo_worlds["guided"], Script(RuntimeError("boom"), ["hat"])
+    model = guided(world, STATIC, watched(world, backend, "every", min_change=1e6))
+    picture(model, world, 3.0)
+    assert [entry.kind for entry in transcript_of(model).entries][:3] == ["failed", "phrases", "unchanged"]
+
+
+def test_questions_that_a_sampler_skips_are_told_of(demo_worlds: dict[str, Any]) -> None:
+    """dpm_fast takes as few steps as it likes."""
+    world, backend = demo_worlds["guided"], Script()
+    model = guided(world, STATIC, watched(world, backend, "every"))
+    picture(model, world, 3.0, sampler_name="dpm_fast")
+    asked = len(backend.queries)
+    assert 0 < asked < STEPS - 2
+    (note,) = (note for note in last_report(model).notes if "of its own" in note)
+    assert f"of {STEPS - 1} questions" in note or f"of {STEPS - 2} questions" in note
+
+
+def test_a_gate_that_nobody_can_keep_is_told_of(demo_worlds: dict[str, Any]) -> None:
+    world, backend = demo_worlds["guided"], Script()
+    backend.has_gate = False
+    model = guided(world, STATIC, watched(world, backend, gate=0.5))
+    picture(model, world, 3.0)
+    assert any("`gate` does nothing" in note for note in last_report(model).notes)
 
 
 def test_an_answer_that_comes_too_late_is_dropped(demo_worlds: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from avert.host.install import last_report
 from avert.host.watch.source import Watched
 from avert.vlm.backend import Query
 from avert.vlm.instructions import instruction
-from avert.vlm.transcript import read_transcript
+from avert.vlm.transcript import read_transcripts
 from torch import Tensor
 
 import tiny
@@ -35,7 +35,7 @@ class Script:
     """Answer from a list: an entry for each question, a list of answers or an error to raise; "none" when the list has ended."""
 
     name = "script"
-    takes_examples = True
+    takes_examples = has_gate = True
 
     def __init__(self, *answers: Sequence[str] | BaseException, elsewhere: bool = False, wait: bool = False) -> None:
         self.answers = answers
@@ -98,4 +98,5 @@ def between(model: Any, step: int, steps: int = STEPS) -> float:
 
 def transcript_of(model: Any) -> Any:
     """Give what the last run with a model wrote down."""
-    return read_transcript(json.dumps(last_report(model).watched[0]))
+    (told,) = read_transcripts(json.dumps(last_report(model).watched[0]))
+    return told

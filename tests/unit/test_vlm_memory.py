@@ -1,11 +1,12 @@
 """Check what is in force after each answer, and that a transcript says it again."""
 
+import dataclasses
 import json
 
 import pytest
 from avert.vlm.answer import Reading
 from avert.vlm.memory import Avoided
-from avert.vlm.transcript import ANSWER_CHARACTERS, Entry, Transcript, read_transcript
+from avert.vlm.transcript import ANSWER_CHARACTERS, Entry, Transcript, read_transcripts, same_run
 
 
 def named(*phrases):
@@ -56,18 +57,18 @@ SAID = Transcript(
 
 
 def test_a_transcript_is_read_as_it_was_written():
-    again = read_transcript(SAID.written())
+    (again,) = read_transcripts(SAID.written())
     assert again == SAID
     assert again.at(3) == {0: ("hat",)} and again.at(6) == {0: (), 1: ("moon", "big sun")} and again.at(4) == {}
 
 
 def test_a_whole_report_has_it_too():
-    assert read_transcript(json.dumps({"family": "SD3", "watched": [json.loads(SAID.written())]})) == SAID
+    assert read_transcripts(json.dumps({"family": "SD3", "watched": [json.loads(SAID.written())]})) == (SAID,)
 
 
 def test_long_answers_are_cut_but_negatives_are_not():
     entry = Entry(1, 0, "phrases", "x" * 10_000, ("hat",), 2, 0.1)
-    assert len(read_transcript(Transcript(8, 1, (entry,)).written()).entries[0].answer) == ANSWER_CHARACTERS
+    assert len(read_transcripts(Transcript(8, 1, (entry,)).written())[0].entries[0].answer) == ANSWER_CHARACTERS
 
 
 def changed(**values):
@@ -86,4 +87,28 @@ def changed(**values):
 )  # fmt: skip
 def test_anything_else_is_refused_in_one_sentence(text):
     with pytest.raises(ValueError, match="^The transcript"):
-        read_transcript(text)
+        read_transcripts(text)
+
+
+def test_a_run_finds_its_own_transcript():
+    """By steps, pictures and noise levels; then by its noise and by what guided; and the first of those that are left."""
+    first = Transcript(8, 1, (), "a", (1.0, 0.0), "n1", "VSF")
+    others = [
+        dataclasses.replace(first, noise="n2"), dataclasses.replace(first, by="NAG"), dataclasses.replace(first, sigmas=(0.6, 0.0)),
+        dataclasses.replace(first, pictures=2), dataclasses.replace(first, steps=9),
+    ]  # fmt: skip
+    known = [*others, first]
+    for one in known:
+        assert same_run(known, dataclasses.replace(one, entries=SAID.entries)) is one
+    assert same_run(known, dataclasses.replace(first, noise="n3", by="NASA")) is others[0]
+    assert same_run(known, dataclasses.replace(first, sigmas=(0.9, 0.0))) is None and same_run([], first) is None
+
+
+def test_of_several_sources_those_of_the_label_are_read():
+    labels = [json.loads(dataclasses.replace(SAID, label=label).written()) for label in ("a", "b", "b")]
+    assert [one.label for one in read_transcripts(json.dumps({"watched": labels}), "b")] == ["b", "b"]
+    assert len(read_transcripts(json.dumps({"watched": labels[1:]}), "c")) == 2
+    with pytest.raises(ValueError, match="^The transcript"):
+        read_transcripts(json.dumps({"watched": labels}), "c")
+    with pytest.raises(ValueError, match="^The transcript"):
+        read_transcripts(json.dumps({"watched": []}), "c")

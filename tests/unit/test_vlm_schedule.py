@@ -18,7 +18,7 @@ def test_it_is_rescaled_to_other_numbers_of_steps():
 
 
 def test_without_a_whole_the_numbers_are_this_runs():
-    assert query_steps("6, 4,2", 8) == (2, 4, 6)
+    assert query_steps("6, 4,2", 8) == query_steps(" 6,,4; 2,\n", 8) == (2, 4, 6)
     assert query_steps("20, 8 0", 8) == (0,)  # 20 remaining lie before the run, 0 remaining after it
 
 
@@ -27,7 +27,23 @@ def test_every_so_many(written, expected):
     assert query_steps(written, 6) == expected
 
 
-@pytest.mark.parametrize("written", ["", "often", "5 of", "every 0", "60 of 50", "5 of 0", "-3", "1.5", "5 of 50 of 100", "9" * 4000 + "x"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        "often",
+        "5 of",
+        "every 0",
+        "60 of 50",
+        "5 of 0",
+        "-3",
+        "1.5",
+        "5 of 50 of 100",
+        "9" * 4000 + "x",
+        "9" * 5000,
+        "every " + "9" * 5000,
+    ],
+)
 def test_what_cannot_be_read_is_refused_with_an_example(written):
     with pytest.raises(ValueError, match="query_steps.*of 50"):
         check_query_steps(written)
@@ -40,8 +56,14 @@ def test_each_instruction_says_what_to_do_when_there_is_nothing(name):
     assert ("hats, glasses" in told.system) == (name == "custom")
 
 
+def test_other_languages_are_answered_in_english():
+    assert "English" in instruction("custom", "\u5e3d\u5b50").system and "English" not in instruction("custom", "hats").system
+
+
 def test_an_instruction_needs_words_or_a_known_name():
     with pytest.raises(ValueError, match="look_for"):
         instruction("custom", "  ")
     with pytest.raises(ValueError, match="safety"):
         instruction("nonsense")
+    with pytest.raises(ValueError, match="`look_for` has 200000 characters"):
+        instruction("custom", "hat " * 50_000)
