@@ -18,7 +18,7 @@ NEWER = {
 MODELS = {
     "vsf_sd35_turbo": "SD3", "nag_flux_schnell": "FluxSchnell", "vsf_flux_schnell_amplify": "FluxSchnell", "nasa_sdxl_lightning": "SDXL",
     "vsf_wan_few_step": "WAN21_T2V", "vsf_wan22_few_step": "WAN21_T2V", "vsf_sampler_negative_sd15": "SD15", "vsf_qwen_image": "QwenImage",
-    "dng_sdxl": "SDXL", "vlm_sd15": "SD15",
+    "dng_sdxl": "SDXL", "vlm_sd15": "SD15", "vlm_vsf_qwen_image": "QwenImage",
 }  # fmt: skip
 
 
