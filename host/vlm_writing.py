@@ -36,8 +36,11 @@ class Writer:
         self._clip = clip
         self._encoder = inside(clip.cond_stage_model) or _able(clip.cond_stage_model)
         self._model = found(self._encoder, "transformer")
-        # The host's wrapper has a `generate` whatever it wraps. Some models are cut before their last layer.
-        if not hasattr(self._model, "generate") or not getattr(self._model.model.config, "final_norm", True):
+        # The host's wrapper has a `generate` whatever it wraps. Some models are cut before their last layer; newer hosts say which.
+        able = hasattr(self._model, "generate") and all(
+            found(self._model.model.config, part) is not False for part in ("final_norm", "can_generate")
+        )
+        if not able:
             raise ValueError(MUTE.format(name=name))
         # Of Qwens, only the second generation adds biases to queries.
         self.is_qwen2 = bool(getattr(self._model.model.config, "qkv_bias", False)) and hasattr(self._model, "visual")
@@ -129,7 +132,9 @@ class Writer:
         """Generate as SDClipModel does (comfy/sd1_clip.py), with the places of pictures."""
         from comfy.text_encoders.qwen_vl import qwen2vl_mrope_position_ids
 
-        chunks = next(iter(tokens.values())) if isinstance(tokens, dict) else tokens
+        # Some encoders have a second one beside this, with tokens of its own.
+        named = tokens if isinstance(tokens, dict) else {"": tokens}
+        chunks = named.get(self._clip.cond_stage_model.clip, next(iter(named.values())))
         embeds, _, _, info = self._encoder.process_tokens(
             [[token[0] for token in chunk] for chunk in chunks], self._encoder.execution_device
         )

@@ -18,6 +18,7 @@ from avert.vlm.backend import Example, Query
 from avert.vlm.instructions import instruction
 
 import tiny_tokenizers
+from tiny_clip import T5
 from tiny_weights import randomise
 
 CPU = torch.device("cpu")
@@ -64,12 +65,15 @@ def _clip(tokenizer: Any, model: Any, configs: dict[str, Any], data: dict[str, A
     return clip
 
 
-def _qwen25(patch: pytest.MonkeyPatch) -> comfy.sd.CLIP:
-    qwen_vl, qwen_image = _module("qwen_vl"), _module("qwen_image")
-    eye = qwen_vl.Qwen2VLVisionTransformer
-    small = functools.partial(eye, intermediate_size=128, num_heads=2, num_layers=8)
-    patch.setattr(qwen_vl, "Qwen2VLVisionTransformer", lambda hidden_size, **options: small(hidden_size=64, **options))
-    return _clip(qwen_image.QwenImageTokenizer, qwen_image.te(), {"qwen25_7b": LLM})
+def _qwen25(module: str, tokenizer: str, layers: int = 2) -> Callable[[pytest.MonkeyPatch], comfy.sd.CLIP]:
+    def build(patch: pytest.MonkeyPatch) -> comfy.sd.CLIP:
+        qwen_vl, own = _module("qwen_vl"), _module(module)
+        eye = qwen_vl.Qwen2VLVisionTransformer
+        small = functools.partial(eye, intermediate_size=128, num_heads=2, num_layers=8)
+        patch.setattr(qwen_vl, "Qwen2VLVisionTransformer", lambda hidden_size, **options: small(hidden_size=64, **options))
+        return _clip(getattr(own, tokenizer), own.te(), {"qwen25_7b": {**LLM, "num_hidden_layers": layers}, "": T5})
+
+    return build
 
 
 def _qwen3(module: str, tokenizer: str, make: str, size: str) -> Callable[[pytest.MonkeyPatch], comfy.sd.CLIP]:
@@ -130,7 +134,8 @@ def _gemma4(patch: pytest.MonkeyPatch) -> comfy.sd.CLIP:
 
 
 KINDS: dict[str, Callable[[pytest.MonkeyPatch], comfy.sd.CLIP]] = {
-    "qwen_image": _qwen25,
+    "qwen_image": _qwen25("qwen_image", "QwenImageTokenizer"),
+    "hunyuan_image": _qwen25("hunyuan_image", "HunyuanImageTokenizer", 4),
     "qwen3vl": _qwen3("qwen3vl", "tokenizer", "te", "qwen3vl_4b"),
     "qwen35": _qwen35,
     "krea2": _qwen3("krea2", "Krea2Tokenizer", "te", "qwen3vl_4b"),

@@ -54,6 +54,11 @@ def test_a_large_model_cut_before_its_output_layer_is_refused(tmp_path: Path) ->
     ClipBackend(with_file(clip, tmp_path, {"lm_head.weight": torch.ones(2)}))
 
 
-def test_a_model_cut_before_its_last_layer_is_refused() -> None:
+def test_a_model_cut_before_its_last_layer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="cannot write text"):
         ClipBackend(seeing_clip("minimax"))
+    # As newer hosts say it.
+    clip = seeing_clip("qwen3vl")
+    monkeypatch.setattr(model_of(clip).model.config, "can_generate", False, raising=False)
+    with pytest.raises(ValueError, match="cannot write text"):
+        ClipBackend(clip)
