@@ -44,6 +44,7 @@ class ReportBox:
 
     def keep(self, report: RunReport, sampler: str) -> None:
         """Keep a run's report."""
+        report.sampler = sampler
         self.reports.append(report)
         if report.finished and report.watched and sampler:
             self.said.pop(sampler, None)
@@ -113,9 +114,8 @@ def report_of(model: Any, latent: Any, nodes: set[str]) -> RunReport:
     """Return what the last run did, as `last_report`, with what was said in the runs of other samplers among the nodes that the latent comes from."""
     report = last_report(model, latent)
     said: dict[str, list[dict[str, Any]]] = model.get_attachment(KEY).box.said
-    earlier = [
-        one for sampler, transcripts in said.items() if sampler in nodes and transcripts is not report.watched for one in transcripts
-    ]
+    others = nodes - {report.sampler}
+    earlier = [one for sampler, transcripts in said.items() if sampler in others for one in transcripts]
     return replace(report, earlier=earlier)
 
 

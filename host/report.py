@@ -53,6 +53,8 @@ class RunReport:
     earlier: list[dict[str, Any]] = field(default_factory=list)
     # Beside each of its own transcripts: what was shown, as small JPEG files by step and picture, and the node's id.
     shown: list[Shown] = field(default_factory=list)
+    # The node that sampled, by its id.
+    sampler: str = ""
     # How many steps the solver was to take.
     total: int = 0
     # The last preview of the first picture, a JPEG file, where something shows it.

@@ -16,7 +16,9 @@ COLUMNS = {"posterior": "posterior", "strength": "strength", "evidence": "eviden
 
 def as_json(report: RunReport) -> str:
     """Write everything but the maps; `share` and `change` hold one number per picture of the batch."""
-    fields = {name: value for name, value in vars(report).items() if name not in ("maps", "latent", "shown", "picture", "earlier")}
+    fields = {
+        name: value for name, value in vars(report).items() if name not in ("maps", "latent", "shown", "picture", "earlier", "sampler")
+    }
     fields["watched"] = [*report.earlier, *report.watched]
     fields["nodes"] = [asdict(node) for node in report.nodes]
     fields["has_attention_map"] = report.maps is not None
