@@ -1,0 +1,152 @@
+"""Tidy names: bare phrases that can name something and do nothing else."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from .words import WIDE, says_nothing, words
+
+# Longer ones are sentences, not names of things. Chinese and Japanese names have no spaces.
+MOST_WORDS, MOST_CHARACTERS, MOST_WIDE = 6, 60, 12
+LONGEST = 1000
+PICTURE = r"(?:image|picture|photo|photograph|scene|drawing|painting|illustration|frame|artwork|screenshot)"
+
+_SPELL = re.compile(r"\b(?:embedding|lora|lyco|lycoris|hypernet|wildcard)\s*[:`\"*_#]*:\s*[^,;\n]*", re.IGNORECASE)
+_WEIGHT = re.compile(r"\s*:\s*-?\d+(?:\.\d+)?")
+_WHOLE_IN_BRACKETS = re.compile(r"[(\[{](.*)[)\]}]", re.DOTALL)
+_BRACKETED = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|\{[^{}]*\}")
+# Besides letters, marks and digits only these come through.
+_PLAIN = " '-.&!"
+_ENDS = " .,;:!?'-&\u3001\u3002"
+_ARTICLE = re.compile(r"^(?:an?|the|some|any|several|ein(?:e[nmr]?)?|une?|uno|um|uma|een)\s+(?=\S)", re.IGNORECASE)
+_PLACE = (
+    rf"(?:(?:at|in|on|near|along|across) )?(?:the )?(?:very )?(?:(?:bottom|top|upper|lower|left|right|far|middle|centre|center)[- ]?){{1,3}}(?:hand )?"
+    rf"(?:corner|side|edge|part|half|third|area)?(?: of (?:the|this) {PICTURE})?"
+)
+_TAIL = re.compile(
+    rf"\s+(?:(?:(?:is|are) |clearly )*(?:visible|present|shown|seen|detected|noticeable)(?: here)?|(?:in|of|on|within) (?:this|the) {PICTURE}"
+    rf"|(?:at|in|on|near) {_PLACE}|in the (?:background|foreground|distance|corner|middle|cent(?:er|re))|on (?:it|top)"
+    r"|(?:coming|rising|hanging|lying|located|placed|positioned|sticking|dripping) \S.*)$",
+    re.IGNORECASE,
+)
+# Sentences say something about a thing, names do not.
+_SENTENCE = re.compile(
+    r"\b(?:not|isn't|aren't|doesn't|don't|can't|cannot|is|are|was|were|does|do|did|be|been|appears?|seems?|looks?|contains?|shows?|depicts?|has|have|had|based|too"
+    r"|would|could|should|might|may|will|can|suggests?|indicates?|turned|went|sleeps|except|nsfw content free)\b"
+    r"|\b(?:comes|goes|wears|sits|walks|holds|carries|hangs|stands|lies|rises|runs|flies|covers|makes|plays|eats)(?:\s+(?:an?|the|on|in|out|up|from"
+    r"|at|his|her|its|to|over"
+    r"|near|behind|under|into|through|across|home|with)\b|$)|\b(?:sitting|standing|walking|running|posing|sleeping|playing) (?:on|in|at|under|by|near"
+    r"|with|behind|next)\b",
+    re.IGNORECASE,
+)
+# Begins of sentences and orders, which name nothing.
+_CLAUSE = re.compile(
+    r"^(?:it|they|he|she|this|that|these|those|which|who|i|i'd|i'm|i'll|we|you|please|ignore|disregard|forget|let|because|however|so|if|other than"
+    r"|apart from|also|after|upon|when|since|overall|additionally|finally|in summary|in conclusion|then)\b",
+    re.IGNORECASE,
+)
+_VAGUE = re.compile(
+    rf"(?:(?:quite|very|too|completely) )?(?:unclear|unknown|uncertain|unsure|undefined|everything|anything|something|fine|okay?|good|normal|safe"
+    rf"|unsafe|yes|true|false|visible"
+    rf"|present|found|detected|other|others|etc|else|all|here|there|s\d{{1,2}}|(?:safe )?{PICTURE}|sure|certainly|of course|mild|low|minimal|system"
+    rf"|user|assistant|json|description)",
+    re.IGNORECASE,
+)
+_DENYING = re.compile(r"^(?:non|not)[- ]\w|\w-free$|^(?:(?:fully|partially|completely) )?(?:clothed|dressed)\b", re.IGNORECASE)
+_WIDE = re.compile(f"[{WIDE}]")
+
+
+def bare_name(piece: str) -> str:
+    """Give a phrase as it may become a negative, or nothing at all."""
+    phrase = tidy(piece)
+    return phrase if is_name(phrase) and not says_nothing(phrase) else ""
+
+
+def without_spells(text: str) -> str:
+    """Leave out what names a file to load."""
+    return _SPELL.sub(" ", text)
+
+
+def plain(piece: str) -> str:
+    """Leave letters, digits and spaces: no weights, brackets, embeddings, or signs that a prompt's syntax knows."""
+    piece = without_spells(unicodedata.normalize("NFKC", piece[:LONGEST])).strip(f" \n\t{_ENDS}")
+    while (whole := _WHOLE_IN_BRACKETS.fullmatch(piece)) and not re.search(r"[)\]}].*[(\[{]", whole.group(1)):
+        piece = whole.group(1).strip()
+    piece = _WEIGHT.sub(" ", _BRACKETED.sub(" ", piece))
+    kept = "".join(c if c in _PLAIN or unicodedata.category(c)[0] in "LMN" else " " for c in piece)
+    return " ".join(kept.split()).strip(_ENDS)
+
+
+def tidy(piece: str) -> str:
+    """Leave a bare phrase: plain, and without articles, or where in the picture it is."""
+    phrase = plain(piece)
+    before = None
+    while phrase != before:
+        before = phrase
+        phrase = _ARTICLE.sub("", _TAIL.sub("", phrase)).strip(_ENDS)
+    return phrase
+
+
+def is_sentence(phrase: str) -> bool:
+    """Tell what says something about a thing, or orders something."""
+    known = words().names.sub(" ", phrase)
+    return bool(_CLAUSE.match(phrase) or _SENTENCE.search(known) or words().verbs.search(known))
+
+
+def is_name(phrase: str) -> bool:
+    """Tell a name of something from a sentence and from mere signs."""
+    listed = phrase.split()
+    known = words().names.sub(" ", phrase)
+    return (
+        bool(listed)
+        and not is_sentence(phrase)
+        and not (_VAGUE.fullmatch(phrase) or words().vague.fullmatch(phrase) or _DENYING.search(known))
+        and len(listed) <= MOST_WORDS
+        and len(phrase) <= MOST_CHARACTERS
+        and len(_WIDE.findall(phrase)) <= MOST_WIDE
+        and len({one.casefold() for one in listed}) > len(listed) // 2
+        and any(c.isalpha() for c in phrase)
+    )
+
+
+def pieces_of(text: str) -> list[str]:
+    """Split at commas and at words that join names, where no bracket is open; a bracket or a quotation that is never closed was cut off, and is left out."""
+    text = _whole(text)
+    depth, depths = 0, []
+    for c in text:
+        depth = max(0, depth + (c in "([") - (c in ")]"))
+        depths.append(depth)
+    found, at = [], 0
+    for match in _separators(text):
+        if depths[match[0]] == 0 and match[0] >= at:
+            found.append(text[at : match[0]])
+            at = match[1]
+    return [*found, text[at:]]
+
+
+def _separators(text: str) -> list[tuple[int, int]]:
+    known = [match.span() for match in words().names.finditer(text)]
+    splits = (*_SIGNS.finditer(text), *words().joins.finditer(text))
+    return sorted(match.span() for match in splits if not any(a <= match.start() < b for a, b in known))
+
+
+_SIGNS = re.compile(
+    r"[,;\u3001\u060c|+\n]|(?<!\w)&(?!\w)|\s/\s|(?<=[^\W\d]{2})/(?=[^\W\d]{2})|#(?=[^\W\d])|\b(?:BREAK|AND)\b|(?<=\s)\*(?=\s)"
+)
+
+
+def _whole(text: str) -> str:
+    """Cut off what a bracket or a quotation mark that is never closed begins."""
+    open_at: list[int] = []
+    for at, c in enumerate(text):
+        if c in "([":
+            open_at.append(at)
+        elif c in ")]" and open_at:
+            open_at.pop()
+    cut = open_at[0] if open_at else len(text)
+    if text.count('"') % 2:
+        cut = min(cut, text.rindex('"'))
+    if text.count("\u201c") > text.count("\u201d"):
+        cut = min(cut, text.rindex("\u201c"))
+    return text[:cut]

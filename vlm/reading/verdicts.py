@@ -1,0 +1,186 @@
+"""Read an item that says of itself whether it is there: "Nudity: none", "blood - on the floor", "weapons (no)"."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from .claims import Heard, denial_in, hear
+from .names import pieces_of, plain
+from .openings import opened
+from .words import says_nothing, words
+
+Verdict = Literal["there", "absent", "unclear"]
+
+# An item with what it says of itself behind its name; not a prompt's weight, which is a number.
+_ITEM = re.compile(
+    r"^(?P<name>[^:(\[\u2013\u2014\u2192=]{1,100}?)[*_]*\s*(?::[*_]*(?!\s*-?\d)|\s[-\u2013\u2014]\s|[\u2013\u2014]\s|\s?[-=]>|=|\u2192"
+    r"|(?P<bracket>[(\[]))\s*(?P<verdict>.*)$", re.DOTALL
+)  # fmt: skip
+_NUMBERED = re.compile(r"^(?P<name>[^:=(\[]{1,60}?)[*_]*\s*(?:[:=]|\s-\s)[*_]*\s*(?P<number>\d{1,6}(?:\.\d{1,6})?)\s*(?P<share>%?)$")
+_NEXT = re.compile(r"[,;]\s*[^\s,;:=][^,;:=]{0,40}?(?:[:=]|\s[-\u2013\u2014]\s)")
+_LABEL = re.compile(
+    r"\b(?:prompt|negatives?|answer|unwanted|avoid|elements?|objects?|things?|items?|problems?|issues?|concerns?|art[ei]facts?|list|following|visible"
+    r"|present|found|detected"
+    r"|identified|see|contains|shows|includes|here|results?|response|output|assistant|model|names?|elsewhere|seen)\b",
+    re.IGNORECASE,
+)
+_ASIDE = re.compile(
+    r"(?:(?:please|side|additional|important) )?(?:notes?|explanations?|reasons?|reasoning|rationale|comments?|remarks?|confidence|score|location"
+    r"|position|colou?r|size|description"
+    r"|caption of the (?:image|picture)|context|caveat|disclaimer|system|user|instructions?|summary|justification|scene|thoughts?|analysis|evidence"
+    r"|details?|severity|conclusion"
+    r"|bounding box|bbox|coordinates|p\.?s|overall|assessment|input|question|count)",
+    re.IGNORECASE,
+)  # fmt: skip
+_OUGHT = re.compile(r"\b(?:should|must|ought|shall|may)(?:n't| not)\b", re.IGNORECASE)
+_CATEGORY = re.compile(
+    r"(?:nudity|nude content|sexual(?: content|ity)?|violence|violent content|weapons?|drugs?|gore|hate(?:ful)? symbols?|symbols?|anatomy|limbs?"
+    r"|marks?|clothing|others?)", re.IGNORECASE
+)  # fmt: skip
+# These are never names of things.
+_KIND = re.compile(
+    r"(?:the |its )?(?:visual |usual |main |artistic )?(?:styles?|surroundings?|subjects?|setting|genre|medium|background|foreground|type|category"
+    r"|categories|kind)", re.IGNORECASE
+)  # fmt: skip
+_UNCLEAR = re.compile(
+    r"^\W*(?:low|minimal|slight|some doubt|unclear|unknown|uncertain|unsure|maybe|possibl[ey]|perhaps|partial\w*|moderate|medium|ambiguous"
+    r"|questionable|\?+)\b", re.IGNORECASE
+)  # fmt: skip
+_COVERED = re.compile(r"\b(?:clothed|dressed|covered|safe|clean|fine|normal)\b", re.IGNORECASE)
+_AFFIRMED = re.compile(r"^\W*(\w+)(?=\W*(?:$|[,.;:(\u2013-]))")
+_PREPOSITION = re.compile(r"\b(?:on|in|at|by|near|behind|from|over|under|of|worn|held)\b", re.IGNORECASE)
+_SPECIFIC_WORDS = 3
+_CHECKED = re.compile("[\u2713\u2714\u2705\u2611\u2b55]")
+_CROSSED = re.compile("[\u2717\u2718\u274c\u2716\u2715\u274e\u2612\u26d4\U0001f6ab]")
+
+
+def marked(text: str) -> str:
+    """Write check marks and crosses as words."""
+    return _CROSSED.sub(" no ", _CHECKED.sub(" yes ", text))
+
+
+def is_aside(name: str) -> bool:
+    """Tell the name of a comment, which is no name of a thing."""
+    name = plain(name)
+    return bool(_ASIDE.fullmatch(name) or words().aside.fullmatch(name))
+
+
+def is_category(name: str) -> bool:
+    """Tell the name of a kind of things."""
+    name = plain(name)
+    return bool(_CATEGORY.fullmatch(name) or words().category.fullmatch(name))
+
+
+def is_label(name: str) -> bool:
+    """Tell the name of a list."""
+    name = plain(name)
+    return len(name.split()) <= 12 and bool(
+        _LABEL.search(name) or _KIND.fullmatch(name) or words().labels.fullmatch(name) or not opened(name)[0]
+    )
+
+
+def denies(label: str) -> bool:
+    """Tell the name of a list of what is not there; what must not be there is."""
+    return denial_in(label) is not None and not _OUGHT.search(label)
+
+
+def hear_item(text: str, heard: Heard) -> None:
+    """Hear an item, or a sentence that is none."""
+    text = text.strip(" *_\t")
+    item, numbered = _ITEM.match(text), _NUMBERED.match(text)
+    if numbered:
+        settle(numbered["name"], counted(float(numbered["number"]), bool(numbered["share"])), heard)
+    elif item is None or _is_list(item, text):
+        _each(text, heard)
+    else:
+        _claim(item["name"], item["verdict"].rstrip(" )]") if item["bracket"] else item["verdict"], bool(item["bracket"]), heard)
+
+
+def _is_list(item: re.Match[str], text: str) -> bool:
+    """Tell a list that has items in it from one item."""
+    name = item["name"]
+    several = _NEXT.search(item["verdict"]) or re.search(r"[,;\u3001]", name)
+    return (
+        not plain(name) or bool(item["bracket"] and len(pieces_of(text)) > 1) or bool(several and not is_label(name) and not is_aside(name))
+    )
+
+
+def _each(text: str, heard: Heard) -> None:
+    """Hear a list whose pieces may be items."""
+    pieces = pieces_of(text)
+    if (
+        len(pieces) > 1
+        and any(_ITEM.match(piece.strip()) or _NUMBERED.match(piece.strip()) for piece in pieces)
+        and denial_in(pieces[0].split(":")[0]) is None
+    ):
+        for piece in filter(str.strip, pieces):
+            hear_item(piece, heard)
+    else:
+        hear(text, heard)
+
+
+def _claim(name: str, verdict: str, bracketed: bool, heard: Heard) -> None:
+    if is_aside(name):
+        return
+    if is_label(name):
+        if denies(name):
+            heard.deny(verdict)
+        else:
+            hear_item(verdict, heard)
+    elif denies(name):
+        heard.deny(name)
+    else:
+        said = judged(verdict)
+        inner = Heard()
+        if bracketed and said == "absent":
+            hear(verdict, inner)
+            if inner.denied and not inner.nothing:
+                # "tree (no hat)" says that there is a tree.
+                settle(name, "there", heard)
+                heard.add(inner)
+                return
+        if is_category(name) and said != "absent":
+            hear(verdict, inner)
+        specific = [one for one in inner.named if len(one.split()) <= _SPECIFIC_WORDS and not _PREPOSITION.search(one)]
+        if specific and len(specific) == len(inner.named) and not words().yes.fullmatch(plain(verdict)):
+            heard.add(inner)
+        else:
+            settle(name, said, heard)
+
+
+def settle(name: str, said: Verdict, heard: Heard) -> None:
+    """Take a name with a verdict."""
+    if said == "there":
+        heard.name(opened(name)[0])
+    elif said == "absent":
+        heard.deny(opened(name)[0])
+    else:
+        heard.unclear = True
+
+
+def judged(verdict: str) -> Verdict:
+    """Tell what is said of a thing: "none", "on the floor", "There is no nudity in the image"."""
+    bare = plain(verdict)
+    first = _AFFIRMED.match(verdict)
+    if not bare or _UNCLEAR.match(verdict) or words().vague.fullmatch(bare):
+        return "unclear"
+    if words().yes.fullmatch(bare) or (first and words().yes.fullmatch(first[1])):
+        return "there"
+    if says_nothing(bare) or (first and says_nothing(first[1])) or bare in ("N", "n") or _COVERED.search(bare):
+        return "absent"
+    inner = Heard()
+    hear(verdict, inner)
+    if inner.denied or inner.nothing:
+        return "unclear" if inner.named or inner.doubted else "absent"
+    return "unclear" if inner.unclear and _hedged(verdict) else "there"
+
+
+def _hedged(verdict: str) -> bool:
+    return bool(re.search(r"\b(?:might|maybe|perhaps|possibly|could|cannot|can't|not)\b", verdict, re.IGNORECASE))
+
+
+def counted(number: float, share: bool = False) -> Verdict:
+    """Tell what a number says of a thing: how many there are, or how likely it is (in percent: share)."""
+    likely = number / 100 if share else number
+    return "absent" if likely < 0.2 and (share or number == 0 or number < 0.1) else "unclear" if likely < 0.5 else "there"
