@@ -113,6 +113,7 @@ _VERB_LAST = re.compile(r"\s+(?:is|are|was|were|does|do|can|ist|sind|ne sont|n'e
 _PARTED = re.compile(r"\b(?:nor|or)\b", re.IGNORECASE)
 _ANEW = re.compile(r"^(?:an?|one|some|[1-9]\d?)\s", re.IGNORECASE)
 _NO = re.compile(r"(?:no|0|zero) (?!an? )", re.IGNORECASE)
+_THERE = re.compile(r"\w\s+(?:is |are )?(?:present|visible|detected|shown|there|seen|found)$", re.IGNORECASE)
 _MOST_DESCRIBED = 4
 
 
@@ -152,6 +153,7 @@ class _Clause:
         self._found: list[tuple[str, str]] = []
         self._how = ""
         self._denying = ""
+        self._denials = 0
         self._prose = False
         self.denied = False
         for piece in self._pieces:
@@ -178,7 +180,10 @@ class _Clause:
         anew = _NO.match(self._denying) and _ANEW.match(piece) and not self._parted
         if how in ("named", "led", "described") or anew:
             self._denying, self._how = "", how
-        if self._denying:
+        if self._denying and not self._parted and (self._denials > 1 or _THERE.search(piece)):
+            # "No hat, no glasses, smoke": who denied each thing by itself may mean that this one is there.
+            self._heard.unclear = True
+        elif self._denying:
             self._heard.deny(piece)
         elif plain(name):
             self._heard.doubted = self._heard.doubted or (
@@ -189,6 +194,7 @@ class _Clause:
 
     def _deny(self, piece: str, before: str, behind: str, word: str) -> None:
         self.denied = True
+        self._denials += 1
         subject = _bare_subject(before)
         state = all(one.lower() in _STATE for one in plain(behind).split())
         last = words().last.search(piece)
