@@ -88,6 +88,7 @@ def test_a_run_that_ends_while_another_workflow_is_open(page: Page, thrown: list
     assert page.evaluate(SUMMARY, report) == "no run yet" and thrown == []
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_small(page: Page, thrown: list[str]) -> None:
     """However much a run holds; and something is always left of it."""
     _, node, report = demo(page)

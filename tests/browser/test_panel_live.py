@@ -81,6 +81,7 @@ def test_a_run_fills_the_panel_while_it_goes_on(page: Page, server: HostServer, 
     assert thrown == []
 
 
+@pytest.mark.slow
 def test_cancelled_in_mid_run_and_queued_again(page: Page, server: HostServer, thrown: list[str]) -> None:
     workflow = opened(page, "report_demo", 7003, steps=2000)
     guide = node_of(workflow, "AvertVSF")
@@ -125,6 +126,7 @@ def test_a_saved_run_comes_back_after_a_reload(page: Page, server: HostServer) -
     assert panel(page, report).locator(".avert-chart").count() == 2
 
 
+@pytest.mark.slow
 def test_another_tab_does_not_show_this_ones_run(page: Page, server: HostServer) -> None:
     browser = page.context.browser
     assert browser is not None
@@ -147,7 +149,7 @@ def test_another_tab_does_not_show_this_ones_run(page: Page, server: HostServer)
         other.close()
 
 
-@pytest.mark.parametrize("name", ["dng_demo", "sld_demo"])
+@pytest.mark.parametrize("name", ["dng_demo", pytest.param("sld_demo", marks=pytest.mark.slow)])
 def test_mechanisms_on_predictions_show_their_strength(page: Page, server: HostServer, thrown: list[str], name: str) -> None:
     workflow = opened(page, name, 7007)
     report = node_of(workflow, "AvertReport")

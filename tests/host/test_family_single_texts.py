@@ -94,6 +94,7 @@ def forget_graphs() -> Iterator[None]:
     torch._dynamo.reset()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ideogram4", "joyimage"])
 def test_compiled(name: str, forget_graphs: None) -> None:
     """Lengths change between the runs, and sometimes the sum of two does not."""

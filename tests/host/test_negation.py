@@ -58,6 +58,7 @@ def test_what_nearly_always_comes_goes_too_with_more(world: World) -> None:
     assert guided["negative"] >= none["negative"] + 0.15
 
 
+@pytest.mark.slow
 def test_unrelated_negatives_change_less_than_related_ones(bench: Bench) -> None:
     guided, _ = bench.run(find(VSF), SCALE)
     assert guided["Q"] > 0
@@ -78,6 +79,7 @@ def test_the_judge_is_right_about_drawn_pictures(bench: Bench) -> None:
 OURS = [method for method in METHODS if not method.name.startswith("ComfyUI's")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", OURS, ids=lambda method: method.name)
 def test_a_batch_of_different_prompts_is_what_each_is_alone(world: World, method: Method) -> None:
     """The benchmark puts a row for each prompt into one batch, the negatives too."""

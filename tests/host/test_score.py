@@ -95,8 +95,13 @@ def test_it_costs_one_row_at_each_evaluation(mechanism: Any, own: bool, cfg: flo
     assert sum(rows for rows, _ in calls) == sum(rows for rows, _ in plain) + extra * evaluations
 
 
+SAMPLERS = [name for name in comfy.samplers.SAMPLER_NAMES if name != "ar_video" and not name.endswith("_gpu")]
+# One of each kind: one and two evaluations in a step, with noise, with a memory of earlier steps.
+COMMON = ("euler", "heun", "dpmpp_2s_ancestral", "dpmpp_2m", "uni_pc")
+
+
 @pytest.mark.parametrize("family", ["sd15", "sd3"])
-@pytest.mark.parametrize("sampler", [name for name in comfy.samplers.SAMPLER_NAMES if name != "ar_video" and not name.endswith("_gpu")])
+@pytest.mark.parametrize("sampler", [name if name in COMMON else pytest.param(name, marks=pytest.mark.slow) for name in SAMPLERS])
 def test_the_tracker_counts_the_solvers_steps(family: str, sampler: str) -> None:
     patched, counted = scored(family, DNG), []
     if (sampler, family) == ("dpm_adaptive", "sd15"):

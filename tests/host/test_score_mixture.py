@@ -46,7 +46,10 @@ def test_without_guidance_the_world_is_drawn_as_it_is(kind: str) -> None:
     torch.testing.assert_close(shares(run(exact_model(kind), kind, 100)), WORLD.weights, atol=0.03, rtol=0)
 
 
-@pytest.mark.parametrize(("kind", "steps", "within"), [("eps", 50, 0.06), ("v", 50, 0.06), ("flow", 50, 0.06), ("eps", 1000, 0.02)])
+@pytest.mark.parametrize(
+    ("kind", "steps", "within"),
+    [("eps", 50, 0.06), ("v", 50, 0.06), ("flow", 50, 0.06), pytest.param("eps", 1000, 0.02, marks=pytest.mark.slow)],
+)
 def test_the_unwanted_mode_goes_and_the_others_keep_their_shares(kind: str, steps: int, within: float) -> None:
     found = shares(run(avoiding(kind, DNG), kind, steps))
     assert (found - LEFT).abs().max() <= within, found

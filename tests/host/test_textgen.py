@@ -19,6 +19,7 @@ from tiny_clip import tiny_clip
 from watched_runs import VSF, guided, picture, watched
 
 SEES_ONE = ("gemma3_4b", "ltx2")
+COMMON = ("qwen_image", "krea2", "ltx2")
 
 
 @pytest.fixture
@@ -32,7 +33,8 @@ def clip(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 
 
 def each(*kinds: str) -> Any:
-    return pytest.mark.parametrize("clip", kinds or WHOLE, indirect=True)
+    every = [kind if kind in COMMON else pytest.param(kind, marks=pytest.mark.slow) for kind in WHOLE]
+    return pytest.mark.parametrize("clip", kinds or every, indirect=True)
 
 
 @each()

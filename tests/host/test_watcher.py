@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 
+import pytest
 import torch
 from avert.demo.world.scene import LABELS, draw, random_scene, truth
 from avert.host.transformers_vlm import load_vlm
@@ -74,6 +75,7 @@ assert real["input_ids"][0].tolist() == written and written.count(processor.imag
 """
 
 
+@pytest.mark.slow
 def test_it_learned_from_what_it_is_shown_now() -> None:
     """The training script cuts pictures and writes questions as transformers' processor does, without its cost."""
     done = subprocess.run([sys.executable, "-c", LESSON], cwd=ROOT, capture_output=True, text=True, timeout=300)

@@ -94,6 +94,7 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.kill()
 
 
+@pytest.mark.slow
 def test_an_interrupted_comparison_ends_as_one_that_was_not(server: HostServer, host_path: Path, tmp_path: Path) -> None:
     """Stopped and killed among the pictures, and killed among the verdicts: nothing is made or judged twice, and the tables are the same."""
     both = (workflow(tmp_path, "without", False), workflow(tmp_path, "vsf", True))
