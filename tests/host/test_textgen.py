@@ -22,6 +22,11 @@ SEES_ONE = ("gemma3_4b", "ltx2")
 COMMON = ("qwen_image", "krea2", "ltx2")
 
 
+def teardown_module() -> None:
+    """Their vocabularies are as large as real ones."""
+    seeing_clip.cache_clear()
+
+
 @pytest.fixture
 def clip(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     found = seeing_clip(request.param)

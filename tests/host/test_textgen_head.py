@@ -11,6 +11,11 @@ from avert.host.textgen import ClipBackend
 from seeing_clips import WIDE, logits_of, model_of, query, seeing_clip, shown, with_file
 
 
+def teardown_module() -> None:
+    """Their vocabularies are as large as real ones."""
+    seeing_clip.cache_clear()
+
+
 def heads(like: torch.Tensor) -> dict[str, tuple[dict[str, torch.Tensor], torch.Tensor]]:
     """Give the output layer in the forms of files that there are, and what it is then."""
     head = torch.randn(like.shape, generator=torch.Generator().manual_seed(1))
