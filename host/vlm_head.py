@@ -25,7 +25,7 @@ def files_of(patcher: Any) -> list[Path]:
     return [
         path
         for path in map(Path, _texts(getattr(patcher, "cached_patcher_init", None)))
-        if path.suffix == ".safetensors" and path.is_file()
+        if path.suffix in (".safetensors", ".sft") and path.is_file()
     ]
 
 

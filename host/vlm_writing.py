@@ -124,7 +124,9 @@ class Writer:
 
     def _ids(self, text: str) -> list[int]:
         """Read text without what a tokenizer puts around all texts."""
-        inner = inside(self._clip.tokenizer).tokenizer
+        inner = found(inside(self._clip.tokenizer), "tokenizer")
+        if inner is None:
+            return []
         around = set(inner("")["input_ids"])
         return [i for i in inner(text)["input_ids"] if i not in around]
 
@@ -134,7 +136,7 @@ class Writer:
 
         # Some encoders have a second one beside this, with tokens of its own.
         named = tokens if isinstance(tokens, dict) else {"": tokens}
-        chunks = named.get(self._clip.cond_stage_model.clip, next(iter(named.values())))
+        chunks = named.get(found(self._clip.cond_stage_model, "clip"), next(iter(named.values())))
         embeds, _, _, info = self._encoder.process_tokens(
             [[token[0] for token in chunk] for chunk in chunks], self._encoder.execution_device
         )

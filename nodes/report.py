@@ -61,6 +61,9 @@ class AvertReport(io.ComfyNode):
 
 def _save(saved: Any, watched: list[dict[str, Any]]) -> None:
     """Give transcripts to Save Image, which writes them into the picture, for `replay`, where this node stands before it; others may be there already."""
-    if watched and isinstance(saved, dict):
-        known = saved.setdefault("avert", {"watched": []})["watched"]
-        known += [one for one in watched if one not in known]
+    if not watched or not isinstance(saved, dict):
+        return
+    # What came with the prompt may be anything.
+    known = saved["avert"].get("watched") if isinstance(saved.get("avert"), dict) else None
+    known = known if isinstance(known, list) else []
+    saved["avert"] = {"watched": [*known, *(one for one in watched if one not in known)]}

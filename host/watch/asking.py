@@ -115,8 +115,8 @@ class Asked:
             self.notes.append(NO_GATE.format(name=self._questions.backend.name))
 
     def _is_of_use(self, step: int) -> bool:
-        """Tell whether anything that could act on the answer is still to come."""
-        return any(window.contains(sigma) for window in self._windows for sigma in self._sigmas[step + 1 :] if sigma > 0)
+        """Tell whether anything that could act on the answer is still to come: a step begins at each noise level but the last."""
+        return any(window.contains(sigma) for window in self._windows for sigma in self._sigmas[step + 1 : -1])
 
     def step(self, step: int, predicted: Tensor) -> None:
         self._reached = step + 1

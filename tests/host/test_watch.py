@@ -153,6 +153,15 @@ def test_it_is_not_asked_when_nothing_acts_on_the_answer(demo_worlds: dict[str, 
     assert not backend.queries
 
 
+def test_the_last_step_of_a_part_of_a_run_is_not_asked_about(demo_worlds: dict[str, Any]) -> None:
+    """It ends with noise left, for another sampler, but nothing of it comes behind its last step."""
+    world, backend = demo_worlds["guided"], Script(["hat"])
+    model = guided(world, STATIC, watched(world, backend, "every"))
+    picture(model, world, 3.0, last_step=5, force_full_denoise=False)
+    assert [entry.asked for entry in transcript_of(model).entries] == [1, 2, 3]
+    assert not any("last answer" in note for note in last_report(model).notes)
+
+
 def test_nodes_that_share_a_source_ask_once(demo_worlds: dict[str, Any]) -> None:
     world, backend = demo_worlds["few_step"], Script(["hat"])
     source = watched(world, backend)
@@ -195,5 +204,10 @@ def test_a_saved_picture_knows_what_was_said(demo_worlds: dict[str, Any]) -> Non
     class Prepared(AvertReport):
         hidden = type("Hidden", (), {"extra_pnginfo": saved, "prompt": None})()
 
-    Prepared.execute(model, latent)
-    assert read_transcripts(json.dumps(saved["avert"])) == (transcript_of(model),)
+    told = (transcript_of(model),)
+    # What a prompt brings along may be anything, and what is there already stays.
+    for before in ("nonsense", {"watched": 5}, {"watched": []}):
+        saved["avert"] = before
+        for _ in range(2):
+            Prepared.execute(model, latent)
+            assert read_transcripts(json.dumps(saved["avert"])) == told
