@@ -17,7 +17,7 @@ from .panel import as_panel, data_url, saw_of
 from .record import Recorder
 from .report import RunReport
 from .thumbnail import as_jpeg
-from .watch.look import linear_preview
+from .watch.look import linear_preview, middle_frame, picture_part
 from .watch.run import Watch
 
 log = logging.getLogger(__name__)
@@ -110,13 +110,13 @@ class Live:
 
     def _preview(self) -> bytes:
         """Draw the newest prediction's first picture as the host's fastest preview does; nothing for latents that are no pictures."""
-        latent = self._denoised
-        if not self._with_picture or latent is None or latent.ndim not in (4, 5):
+        if not self._with_picture or self._denoised is None:
             return b""
-        middle = latent[:1] if latent.ndim == 4 else latent[:1, :, latent.shape[2] // 2 : latent.shape[2] // 2 + 1]
+        model = self._guider.model_patcher.model
         try:
-            previewer = linear_preview(self._guider.model_patcher.model.latent_format)
-            return b"" if previewer is None else as_jpeg(previewer.decode_latent_to_preview(middle))
+            latent = picture_part(self._denoised[:1], model)
+            previewer = linear_preview(model.latent_format) if latent.ndim in (4, 5) else None
+            return b"" if previewer is None else as_jpeg(previewer.decode_latent_to_preview(middle_frame(latent)))
         except Exception:
             log.exception("Avert: the panel cannot show this model's picture; the run is not affected.")
             self._with_picture = False

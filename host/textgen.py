@@ -59,7 +59,7 @@ class ClipBackend:
 
     def ask(self, query: Query) -> list[str]:
         """Answer picture by picture: the host generates for one conversation at a time."""
-        return [self._answer(query, picture) for picture in query.pictures]
+        return ["" if query.stopped() else self._answer(query, picture) for picture in query.pictures]
 
     @property
     def has_gate(self) -> bool:

@@ -86,10 +86,15 @@ class TransformersBackend:
             if not self.elsewhere:
                 # Layers that are not the host's own must be there as a whole.
                 comfy.model_management.load_models_gpu([self.patcher], force_full_load=True)
-            return self._answers(query)
+            try:
+                return self._answers(query)
+            finally:
+                if query.stopped():
+                    # The run may have ended meanwhile, and could not drop it.
+                    self._reader.forget()
 
     def forget(self) -> None:
-        """Drop what was kept for the questions of a run, unless an answer is being made with it; then it is dropped with the next."""
+        """Drop what was kept for the questions of a run, unless an answer is being made with it; then it is dropped when that ends."""
         if self._lock.acquire(blocking=False):
             try:
                 self._reader.forget()
@@ -144,7 +149,8 @@ class TransformersBackend:
 class _Drawn:
     """Draw words with a generator of the question's own: the likeliest after adding Gumbel noise is a draw from softmax(scores / temperature).
 
-    transformers would draw from PyTorch's own generators, which belong to the sampler too.
+    transformers would draw from PyTorch's own generators, which belong to the sampler too. All pictures of a batch have the same noise, that of a picture
+    that is asked about alone.
     """
 
     def __init__(self, query: Query) -> None:
@@ -152,7 +158,7 @@ class _Drawn:
         self._generator = torch.Generator().manual_seed(query.seed)
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        uniform = torch.rand(scores.shape, generator=self._generator).clamp(1e-20, 1 - 1e-7).to(scores.device)
+        uniform = torch.rand((1, scores.shape[-1]), generator=self._generator).clamp(1e-20, 1 - 1e-7).to(scores.device)
         return scores.float() / self._temperature - torch.log(-torch.log(uniform))
 
 

@@ -64,6 +64,10 @@ class Questions:
             return self._counted(Answers(step, tuple(pictures), None, failure, time.perf_counter() - start))
         settings = self._source
         until = time.monotonic() + settings.max_seconds if settings.max_seconds > 0 else math.inf
+
+        def late() -> bool:
+            return time.monotonic() > until
+
         query = Query(
             settings.instruction,
             tuple(shown),
@@ -72,11 +76,11 @@ class Questions:
             settings.temperature,
             settings.seed,
             settings.gate,
-            lambda: self._over.is_set() or time.monotonic() > until,
+            lambda: self._over.is_set() or late(),
         )
         if self._aside is None:
-            return self._counted(self._ask(step, tuple(pictures), query))
-        self._waiting = self._aside.submit(self._ask, step, tuple(pictures), query)
+            return self._counted(self._ask(step, tuple(pictures), query, late))
+        self._waiting = self._aside.submit(self._ask, step, tuple(pictures), query, late)
         return None
 
     def arrived(self) -> Answers | None:
@@ -100,11 +104,12 @@ class Questions:
 
     # Inference mode belongs to a thread.
     @torch.inference_mode()
-    def _ask(self, step: int, pictures: tuple[int, ...], query: Query) -> Answers:
+    def _ask(self, step: int, pictures: tuple[int, ...], query: Query, late: Callable[[], bool]) -> Answers:
         start = time.perf_counter()
         answers, failure = attempt(lambda: tuple(_words(answer) for answer in self.backend.ask(query)))
         seconds = time.perf_counter() - start
-        if failure == "" and 0 < self._source.max_seconds < seconds:
+        # By the clock that the back end was ended by: what it had said by then may be cut off, and is no answer.
+        if failure == "" and late():
             return Answers(step, pictures, None, TOO_LONG.format(most=self._source.max_seconds), seconds)
         if answers is not None and len(answers) != len(pictures):
             return Answers(step, pictures, None, WRONG_COUNT.format(found=len(answers), asked=len(pictures)), seconds)

@@ -16,7 +16,6 @@ from ...vlm.transcript import Entry, Transcript, same_run
 from ..thumbnail import thumbnail
 from .ask import Answers, Questions
 from .look import Eye
-from .residence import Residence
 from .source import Watched
 
 OTHER_START = "The transcript that is replayed is of another seed or of other nodes: the words are the same, the picture is not."
@@ -89,14 +88,15 @@ class Replayed:
 class Asked:
     """Show predictions to a vision-language model at the steps that are due, and take its answers in."""
 
-    def __init__(
-        self, guider: Any, source: Watched, windows: Sequence[SigmaRange], residence: Residence, say: Callable[[str], None]
-    ) -> None:
-        self._source, self._windows, self._residence, self._say = source, windows, residence, say
+    def __init__(self, guider: Any, source: Watched, windows: Sequence[SigmaRange], say: Callable[[str], None]) -> None:
+        self._source, self._windows, self._say = source, windows, say
         self._eye = Eye(source.vae, guider.model_patcher)
         self._questions = Questions(source)
         self._sigmas: list[float] = []
         self._due: frozenset[int] = frozenset()
+        # A question fell due while an answer was being made.
+        self._owed = False
+        # Each picture as it was when it was last told of.
         self._seen: dict[int, Tensor] = {}
         self._reached = 0
         self.avoided = Avoided(source.mode, 0, source.most)
@@ -123,7 +123,8 @@ class Asked:
         arrived = self._questions.arrived()
         if arrived is not None:
             self._hear(arrived, step)
-        if step in self._due and not self._questions.given_up:
+        self._owed = self._owed or step in self._due
+        if self._owed and self._is_of_use(step) and not self._questions.given_up:
             self._ask(step, predicted)
 
     def close(self, whole: bool) -> None:
@@ -142,9 +143,10 @@ class Asked:
     def _ask(self, step: int, predicted: Tensor) -> None:
         pictures = range(len(predicted))
         if self._questions.busy:
-            for picture in pictures:
+            for picture in pictures if step in self._due else ():
                 self._note(step, picture, "busy")
             return
+        self._owed = False
         asked = [picture for picture in pictures if self._changed(picture, predicted[picture])]
         for picture in sorted(set(pictures) - set(asked)):
             self._note(step, picture, "unchanged")
@@ -153,8 +155,7 @@ class Asked:
         for picture in asked:
             self._seen[picture] = predicted[picture]
         self._say(ASKING.format(step=step + 1))
-        with self._residence:
-            found = self._questions.put(step, asked, partial(self._look, step, asked, predicted[asked]))
+        found = self._questions.put(step, asked, partial(self._look, step, asked, predicted[asked]))
         if found is not None:
             self._hear(found, step)
 
@@ -179,17 +180,19 @@ class Asked:
         if found.answers is None:
             self.notes.append(FAILED.format(step=found.step + 1, why=found.failure[:300]))
             for picture in found.pictures:
-                # What nobody could tell of is not known.
                 self._seen.pop(picture, None)
                 self._note(found.step, picture, "failed", found.failure, None, found.seconds)
             if self._questions.given_up:
                 self.notes.append(GIVEN_UP)
             return
-        over = step + 1 >= len(self._sigmas) - 1
+        # dpm_adaptive goes on beyond the schedule's steps.
+        over = step + 1 == len(self._sigmas) - 1
         if over:
             self.notes.append(LATE)
         for picture, answer in zip(found.pictures, found.answers, strict=True):
             reading = read_answer(answer, self._source.most)
+            if reading.kind in ("refused", "unreadable"):
+                self._seen.pop(picture, None)
             changed = not over and self.avoided.hear(picture, reading)
             self._note(found.step, picture, reading.kind, answer, step + 1 if changed else None, found.seconds)
 

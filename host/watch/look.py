@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from ..families.base import unpacked
 from ..progress import quiet_progress
 
 # Large latents are shrunk before they are decoded, and pictures before they are shown; previews of one pixel per latent are enlarged.
@@ -22,6 +23,17 @@ def check_picture(latent: Tensor) -> None:
     """Refuse latents that are no pictures or videos, before anything is sampled."""
     if latent.ndim not in (4, 5):
         raise ValueError(NO_PICTURE.format(shape=list(latent.shape)))
+
+
+def picture_part(latent: Tensor, model: Any) -> Tensor:
+    """Give the pictures of a run's latent, without the sound that some models (LTX-2, MiniMax H3) pack behind them."""
+    return unpacked(latent, {"latent_shapes": getattr(model, "latent_shapes", None)})[0]
+
+
+def middle_frame(latent: Tensor) -> Tensor:
+    """Give the middle frame of a video, [B, C, 1, h, w], and pictures as they are."""
+    middle = latent.shape[2] // 2
+    return latent[:, :, middle : middle + 1] if latent.ndim == 5 else latent
 
 
 class Eye:
@@ -40,14 +52,16 @@ class Eye:
         return chosen
 
     def see(self, denoised: Tensor) -> list[Tensor]:
-        """Give a picture, [H, W, 3] in 0..1 on the CPU, of each predicted latent [B, C, H, W]; of a video its middle frame."""
-        if denoised.ndim == 5:
-            middle = denoised.shape[2] // 2
-            denoised = denoised[:, :, middle : middle + 1]
-        return self._decoded(denoised) if self._previewer is None else [self._preview(one) for one in denoised.split(1)]
+        """Give a picture, [H, W, 3] in 0..1 on the CPU, of each predicted latent, as the sampler has it; of a video its middle frame."""
+        if self._previewer is None:
+            # Before the sound is cut off: what the host does to a latent on its way out depends on where in it that lies.
+            return self._decoded(self._frames(self._model.process_latent_out(denoised.float())))
+        return [self._preview(one) for one in self._frames(denoised).split(1)]
 
-    def _decoded(self, denoised: Tensor) -> list[Tensor]:
-        latents = self._model.process_latent_out(denoised.float())
+    def _frames(self, latent: Tensor) -> Tensor:
+        return middle_frame(picture_part(latent, self._model))
+
+    def _decoded(self, latents: Tensor) -> list[Tensor]:
         side = max(1, PICTURE_SIDE // int(self._vae.spacial_compression_decode()))
         with quiet_progress():
             pictures: Tensor = self._vae.decode(within(latents, side))

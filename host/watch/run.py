@@ -19,7 +19,7 @@ from ..report import Shown
 from ..steps import StepStart
 from .ask import attempt
 from .asking import Asked, Replayed, Words
-from .look import check_picture
+from .look import check_picture, picture_part
 from .residence import Residence
 from .source import Watched
 
@@ -27,7 +27,7 @@ HOOK = "sampler_post_cfg_function"
 NO_STEPS = "A vision-language model cannot watch this sampler (ar_video), which draws a video frame by frame; use another sampler."
 NOT_ENCODED = '"{text}" could not be encoded and does not act: {why}'
 BROUGHT_BACK = (
-    "The diffusion model had to be loaded again {count} times, since the vision-language model and it do not fit into memory together; fewer questions, a "
+    "The diffusion model had to be loaded again after {count} of the questions, since the vision-language model and it do not fit into memory together; fewer questions, a "
     "smaller model, or `device` cpu in Avert Load VLM spare that."
 )
 
@@ -52,7 +52,7 @@ class Watch:
         self._key = f"avert_watch_{number}"
         self._residence = Residence(guider)
         replayed = source.replay is not None
-        self._words: Words = Replayed(source.replay) if source.replay is not None else Asked(guider, source, windows, self._residence, say)
+        self._words: Words = Replayed(source.replay) if source.replay is not None else Asked(guider, source, windows, say)
         self._start: StepStart[Tensor] | None = None if replayed else StepStart()
         self._run = Transcript(0, 0, label=source.label, by=by)
         self._weight: Tensor | None = None
@@ -126,7 +126,7 @@ class Watch:
         noise = args[0] if args else kwargs["noise"]
         self._weight = args[2] if len(args) > 2 else kwargs.get("denoise_mask")
         levels = sigmas.tolist()
-        check_picture(noise)
+        check_picture(picture_part(noise, self._guider.model_patcher.model))
         if getattr(getattr(executor.class_obj, "sampler_function", None), "__name__", "") == "sample_ar_video":
             raise ValueError(NO_STEPS)
         self._residence.begin(list(noise.shape))
@@ -135,8 +135,10 @@ class Watch:
 
         def heard(step: int, denoised: Tensor, x: Tensor, *rest: Any) -> Any:
             begun = None if self._start is None else self._start.begun(x, self._weight)
-            self._words.step(step, denoised if begun is None else begun)
-            self._encode_new()
+            # Whoever looks, answers and encodes may push the diffusion model out of memory, each in turn: it comes back once, after all of them.
+            with self._residence:
+                self._words.step(step, denoised if begun is None else begun)
+                self._encode_new()
             return None if callback is None else callback(step, denoised, x, *rest)
 
         return executor(guider, sigmas, extra_args, heard, *args, **kwargs)
@@ -152,8 +154,7 @@ class Watch:
         """Let the mechanisms encode words that are new; what fails does not act, and the run goes on."""
         texts = {joined(phrases) for phrases in self._words.avoided.phrases if phrases}
         for text in sorted(texts - set(self._encoded)):
-            with self._residence:
-                done, failure = attempt(partial(self._encode, text))
+            done, failure = attempt(partial(self._encode, text))
             self._encoded[text] = bool(done)
             if not done:
                 self._notes.append(NOT_ENCODED.format(text=text, why=failure[:300]))

@@ -57,27 +57,36 @@ def test_a_decoder_or_text_encoder_that_fails_does_not_lose_the_picture(
 
 def test_a_diffusion_model_that_was_pushed_out_is_brought_back(demo_worlds: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """As another model's loading does to it on a full card: with the memory that the host reserves for sampling."""
-    world = demo_worlds["guided"]
-    model = guided(world, STATIC, watched(world, Script(["hat"])))
+    world, backend = demo_worlds["guided"], Script(["hat", "moon", "none", "smoke"])
+    model = guided(world, STATIC, watched(world, backend))
     size, asked = [100], []
     monkeypatch.setattr(type(model), "loaded_size", lambda self: size[0])
     load = comfy.model_management.load_models_gpu
 
     def note(models: Any, *args: Any, **options: Any) -> Any:
-        if size[0] < 100:
+        if size[0] < 100 and any(one.model is model.model for one in models):
             asked.append(options)
             size[0] = 100
         return load(models, *args, **options)
 
-    def ask(query: Any) -> list[str]:
-        size[0] = 0
-        return ["none"]
+    def pushes_out(work: Any) -> Any:
+        def pushed(*args: Any, **options: Any) -> Any:
+            size[0] = 0
+            return work(*args, **options)
 
-    monkeypatch.setattr(comfy.model_management, "load_models_gpu", note)
-    model_source = watched(world, Script())
-    model_source.backend.ask = ask
-    picture(guided(world, STATIC, model_source), world, 3.0)
+        return pushed
+
+    backend.ask = pushes_out(backend.ask)  # type: ignore[method-assign]
+    positive, empty = encode(world[1], POSITIVE), encode(world[1], "")
+    with monkeypatch.context() as patch:
+        patch.setattr(comfy.model_management, "load_models_gpu", note)
+        # The decoder and the text encoder push it out too: it comes back once, after all of them.
+        patch.setattr(type(world[2]), "decode", pushes_out(type(world[2]).decode))
+        patch.setattr(type(world[1]), "encode_from_tokens_scheduled", pushes_out(type(world[1]).encode_from_tokens_scheduled))
+        tiny.sample(model, positive, empty, 3.0, steps=STEPS, noise=noise(4), latent=torch.zeros(4, 16, 8, 8))
+    assert len(backend.queries) == 2
     assert len(asked) == 2 and all(options["memory_required"] > 0 and options["minimum_memory_required"] > 0 for options in asked)
+    assert any("loaded again after 2 of the questions" in note for note in last_report(model).notes)
 
 
 FAILURES = {
@@ -112,6 +121,33 @@ def test_an_answer_that_takes_too_long_is_ended(watched_case: Any) -> None:
     fixed = guided(world, mechanism, encode_negative(world[1], "hat"), (between(model, 3), 1.0))
     assert torch.equal(picture(model, world, cfg), picture(fixed, world, cfg))
     assert any("failed at step 6" in note and "more than 0.5 s" in note for note in last_report(model).notes)
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_an_answer_that_was_cut_off_in_time_is_no_answer(demo_worlds: dict[str, Any], overlap: bool) -> None:
+    """A back end that ends at once when its time is over has said nothing, not that there is nothing: the last negative goes on."""
+    world, backend = demo_worlds["guided"], Script(["hat"], elsewhere=overlap)
+    answer = backend.ask
+
+    def ask(query: Any) -> list[str]:
+        if not backend.queries:
+            return answer(query)
+        while not query.stopped():
+            pass
+        return [""]
+
+    backend.ask = ask  # type: ignore[method-assign]
+    model = guided(world, STATIC, watched(world, backend, "every", overlap=overlap, max_seconds=0.03))
+
+    def wait(*args: Any) -> None:
+        time.sleep(0.1 * overlap)
+
+    for _ in range(4):
+        picture(model, world, 3.0, callback=wait)
+        (first, *others) = [entry for entry in transcript_of(model).entries if entry.kind != "busy"]
+        assert first.negative == ("hat",) and len(others) >= 3
+        assert {(entry.kind, entry.negative) for entry in others} == {("failed", ("hat",))}
+        backend.queries.clear()
 
 
 def test_it_is_given_up_after_three_failures(demo_worlds: dict[str, Any]) -> None:
@@ -165,6 +201,42 @@ def test_sampling_goes_on_while_the_answer_is_made(watched_case: Any) -> None:
     assert [(entry.asked, entry.used) for entry in transcript_of(model).entries] == [(2, 6)]
 
 
+def test_what_fell_due_while_an_answer_was_made_is_asked_as_soon_as_it_came(demo_worlds: dict[str, Any]) -> None:
+    """Due at steps 1, 2 and 3; the first answer comes during step 4: it is asked once more, of what it predicts then, and not again."""
+    world, backend = demo_worlds["guided"], Script(["hat"], ["moon"], elsewhere=True, wait=True)
+    model = guided(world, STATIC, watched(world, backend, "7, 6, 5", overlap=True))
+
+    def callback(step: int, *args: Any) -> None:
+        if step == 4:
+            backend.may_answer.set()
+        if step >= 4:
+            assert backend.answered.wait(30)
+            time.sleep(0.2)
+
+    picture(model, world, 3.0, callback=callback)
+    assert [(entry.asked, entry.kind, entry.used) for entry in transcript_of(model).entries] == [
+        (2, "busy", None), (3, "busy", None), (1, "phrases", 6), (5, "phrases", 7),
+    ]  # fmt: skip
+
+
+def test_a_sampler_that_goes_on_beyond_the_schedule_hears_late_answers(demo_worlds: dict[str, Any]) -> None:
+    """dpm_adaptive takes as many steps as it likes."""
+    world, backend = demo_worlds["guided"], Script(["hat"], elsewhere=True, wait=True)
+    model = guided(world, STATIC, watched(world, backend, "3", overlap=True))
+    steps = []
+
+    def callback(step: int, *args: Any) -> None:
+        steps.append(step)
+        if step == 5:
+            backend.may_answer.set()
+            assert backend.answered.wait(30)
+            time.sleep(0.2)
+
+    picture(model, world, 3.0, callback=callback, sampler_name="dpm_adaptive", steps=4)
+    assert max(steps) > 7, "this sampler followed the schedule"
+    assert [(entry.kind, entry.used) for entry in transcript_of(model).entries] == [("phrases", 7)]
+
+
 def test_an_answer_in_the_last_step_is_too_late(demo_worlds: dict[str, Any]) -> None:
     """Nothing comes after it, and nobody is told that it acted."""
     world, backend = demo_worlds["guided"], Script(["hat"], elsewhere=True, wait=True)
@@ -186,6 +258,13 @@ def test_after_a_failure_it_is_asked_again_though_nothing_changed(demo_worlds: d
     model = guided(world, STATIC, watched(world, backend, "every", min_change=1e6))
     picture(model, world, 3.0)
     assert [entry.kind for entry in transcript_of(model).entries][:3] == ["failed", "phrases", "unchanged"]
+
+
+def test_after_an_answer_that_says_nothing_it_is_asked_again_though_nothing_changed(demo_worlds: dict[str, Any]) -> None:
+    world, backend = demo_worlds["guided"], Script(["I'm sorry, I can't help."], ["hat"])
+    model = guided(world, STATIC, watched(world, backend, "every", min_change=1e6))
+    picture(model, world, 3.0)
+    assert [entry.kind for entry in transcript_of(model).entries][:3] == ["refused", "phrases", "unchanged"]
 
 
 def test_questions_that_a_sampler_skips_are_told_of(demo_worlds: dict[str, Any]) -> None:
