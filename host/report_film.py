@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 
 from .drawing import INK, font, plain
 from .report import RunReport, Shown
+from .report_text import what_came
 from .thumbnail import SIDE
 
 FRAME_HEIGHT = SIDE + 12
@@ -49,7 +50,7 @@ def draw_film(picture: Image.Image, top: int, film: list[Frame]) -> None:
 
 
 def _frame(entry: dict, shown: Shown) -> Frame:
-    said = f'said "{plain(entry["answer"], 240)}"' if entry["answer"] else entry["kind"]
+    said = what_came(entry["kind"], plain(entry["answer"], 240))
     used = (
         "" if entry["used"] is None else f"from step {entry['used'] + 1} away from: {plain(', '.join(entry['negative']), 160) or 'nothing'}"
     )

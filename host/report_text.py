@@ -114,10 +114,19 @@ def _watched(transcript: dict[str, Any]) -> list[str]:
     lines = ["", "vision-language model"]
     for entry in transcript["entries"]:
         answer = " ".join(entry["answer"].split())[:ANSWER_SHOWN]
-        said = f'said "{answer}"' if answer else entry["kind"]
+        said = what_came(entry["kind"], answer)
         then = "" if entry["used"] is None else f"; from step {entry['used'] + 1} away from: {', '.join(entry['negative']) or 'nothing'}"
         lines.append(f"  step {entry['asked'] + 1}, picture {entry['picture'] + 1}: {said} ({entry['seconds']:.2f} s){then}")
     return [*lines, ""]
+
+
+def what_came(kind: str, answer: str) -> str:
+    """Say what came back of a question: an answer, one that could not be used, or why there is none."""
+    if not answer:
+        return kind
+    if kind == "failed":
+        return f"failed: {answer}"
+    return f'said "{answer}"' + ("" if kind in ("phrases", "nothing") else f", {kind}")
 
 
 def _cell(name: str, values: list[float]) -> str:

@@ -97,7 +97,8 @@ def going_on() -> list[Any]:
             "overlap",
             default=True,
             optional=True,
-            tooltip="Go on sampling while the answer is made, where the vision-language model works on another device; it acts from the step at which it arrives.",
+            tooltip="Go on sampling while the answer is made, where Avert Load VLM works on another device (its `device` cpu); it acts from the step at which it "
+            "arrives. A CLIP answers in turn.",
         ),
         _text(
             "replay",

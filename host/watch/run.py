@@ -27,8 +27,8 @@ HOOK = "sampler_post_cfg_function"
 NO_STEPS = "A vision-language model cannot watch this sampler (ar_video), which draws a video frame by frame; use another sampler."
 NOT_ENCODED = '"{text}" could not be encoded and does not act: {why}'
 BROUGHT_BACK = (
-    "The diffusion model had to be loaded again after {count} of the questions, since the vision-language model and it do not fit into memory together; fewer questions, a "
-    "smaller model, or `device` cpu in Avert Load VLM spare that."
+    "The diffusion model had to be loaded again after {count} of the questions, since the vision-language model and it do not fit into memory "
+    "together; fewer questions, a smaller model, or `device` cpu in Avert Load VLM spare that."
 )
 
 

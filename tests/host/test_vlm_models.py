@@ -18,6 +18,7 @@ from avert.vlm.answer import read_answer
 from avert.vlm.backend import Example, Query
 from avert.vlm.instructions import instruction
 
+from tiers import ROOT
 from tiny_vlms import KINDS, write_vlm
 from watched_runs import STATIC, VSF, guided, picture, watched
 
@@ -136,6 +137,19 @@ def test_models_are_found_and_others_refused(models: Path, monkeypatch: pytest.M
     ):
         with pytest.raises(ValueError, match=reason):
             model_folder(name)
+
+
+def test_example_workflows_find_the_model_that_they_tell_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Put where their notes say: the whole folder, by its published name, into LLM."""
+    monkeypatch.setattr(folder_paths, "models_dir", str(tmp_path))
+    for file in sorted((ROOT / "workflows" / "api").glob("*.json")):
+        for body in json.loads(file.read_text(encoding="utf-8")).values():
+            if body["class_type"] == "AvertLoadVLM":
+                folder = tmp_path / "LLM" / "Qwen2.5-VL-7B-Instruct"
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / "config.json").write_text("{}")
+                assert body["inputs"]["model_name"] in known(), file.name
+    assert len(known()) == 2, "no workflow has such a model"
 
 
 def test_half_a_model_is_refused(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def watched(world: tuple[Any, Any, Any], backend: Any, query_steps: str = "6, 3"
     settings: dict[str, Any] = {
         "clip": world[1], "backend": backend, "vae": world[2], "instruction": instruction("custom", "hats"), "examples": (), "query_steps": query_steps,
         "mode": "replace", "most": 8, "max_tokens": 32, "temperature": 0.0, "seed": 0, "min_change": 0.0, "gate": 0.0, "overlap": False, "replay": None,
-        "label": "test", "trial": encode(world[1], "picture"),
+        "label": "test", "trial": None if world[1] is None else encode(world[1], "picture"),
     }  # fmt: skip
     return Watched(**(settings | fields))
 
