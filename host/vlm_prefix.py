@@ -38,7 +38,9 @@ class Prefix:
         self._kept = DynamicCache(config=model.config)
         # Only the last logits: of a long text all of them would take more memory than the rest.
         known = inspect.signature(model.forward).parameters
-        model(**inputs, past_key_values=self._kept, use_cache=True, **({"logits_to_keep": 1} if "logits_to_keep" in known else {}))
+        # Since transformers 5.24 it has the first name; the second is to go with 5.40.
+        self._cache = "cache" if "cache" in known else "past_key_values"
+        model(**inputs, **{self._cache: self._kept}, use_cache=True, **({"logits_to_keep": 1} if "logits_to_keep" in known else {}))
 
     def begins(self, inputs: Inputs) -> bool:
         """Tell whether whole texts begin with it, token for token, without anything in front."""
@@ -54,7 +56,7 @@ class Prefix:
             kept.batch_repeat_interleave(rows)
         texts = {key: whole[key] for key in OF_TEXT if key in whole}
         new = {key: value for key, value in pictures.items() if key not in OF_TEXT}
-        return {**texts, **new, **self._places(whole), "past_key_values": kept}
+        return {**texts, **new, **self._places(whole), self._cache: kept}
 
     def _places(self, whole: Inputs) -> dict[str, Tensor]:
         """Give the places of all tokens, where a model counts pictures in two dimensions (Qwen-VL)."""

@@ -65,6 +65,7 @@ def test_it_looks_at_the_picture_and_the_examples(vlm: Any) -> None:
     assert not torch.equal(seen[0], seen[1]) and not torch.equal(seen[0], seen[2])
 
 
+@pytest.mark.filterwarnings("error::FutureWarning")
 @torch.inference_mode()
 def test_the_beginning_is_read_once_and_makes_no_difference(vlm: Any) -> None:
     """Compared with a model that reads all of it each time; what is read is told by the lengths of what is embedded."""
