@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from model import open_host  # noqa: E402
 
 STEPS, CFG, BATCH, LATENCY = 50, 3.0, 1, 7.4
 PROMPT, ANSWER = "a castle on the grass", "a flag"
+STATIC = "static negative guidance"
 
 
 class Slow:
@@ -52,7 +54,25 @@ def options_from_command() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def ways(seconds: float | None = None) -> dict[str, Callable[[], object]]:
+class Run:
+    """Sample one way, and note of each run how many questions were answered, and in which step the first answer acted (from 1; 0: in none)."""
+
+    def __init__(self, model: Any, sample: Callable[[Any], object]) -> None:
+        self._model, self._sample = model, sample
+        self.answered: list[int] = []
+        self.first: list[int] = []
+
+    def __call__(self) -> None:
+        from avert.host.install import last_report
+
+        self._sample(self._model)
+        for transcript in last_report(self._model).watched if self._model.get_attachment("avert") else ():
+            entries = [entry for entry in transcript["entries"] if entry["kind"] in ("phrases", "nothing")]
+            self.answered.append(len(entries))
+            self.first.append(min((entry["used"] + 1 for entry in entries if entry["used"] is not None), default=0))
+
+
+def ways(seconds: float | None = None) -> dict[str, Run]:
     """List the ways of sampling; `seconds`: of an answer (None: only those that ask nobody)."""
     import comfy.sample
     from avert.guidance.score.combine import NegativeGuidance
@@ -66,18 +86,19 @@ def ways(seconds: float | None = None) -> dict[str, Callable[[], object]]:
     encoded = {text: clip.encode_from_tokens_scheduled(clip.tokenize(text)) for text in (PROMPT, "", ANSWER)}
     noise, latent = torch.randn(BATCH, 16, 8, 8, generator=torch.Generator().manual_seed(0)), torch.zeros(BATCH, 16, 8, 8)
 
-    def run(negative: Any) -> Callable[[], object]:
-        guided = model if negative is None else guide_score(model, NegativeGuidance(2.0), negative, (0.0, 1.0))
-        return lambda: comfy.sample.sample(
-            guided, noise, STEPS, CFG, "dpmpp_2m", "simple", encoded[PROMPT], encoded[""], latent, disable_pbar=True, seed=0
-        )
+    def sample(guided: Any) -> object:
+        prompts = encoded[PROMPT], encoded[""]
+        return comfy.sample.sample(guided, noise, STEPS, CFG, "dpmpp_2m", "simple", *prompts, latent, disable_pbar=True, seed=0)
 
-    def watched(query_steps: str, min_change: float = 0.0, overlap: bool = False) -> Callable[[], object]:
+    def run(negative: Any) -> Run:
+        return Run(model if negative is None else guide_score(model, NegativeGuidance(2.0), negative, (0.0, 1.0)), sample)
+
+    def watched(query_steps: str, min_change: float = 0.0, overlap: bool = False) -> Run:
         assert seconds is not None
         told = instruction("custom", ANSWER)
         return run(Watched(clip, Slow(seconds, overlap), vae, told, (), query_steps, "replace", 8, 48, 0.0, 0, min_change, 0.0, overlap))
 
-    found = {"no negative": run(None), "static negative guidance": run(encoded[ANSWER])}
+    found = {"no negative": run(None), STATIC: run(encoded[ANSWER])}
     if seconds is not None:
         found |= {
             "every step": watched("every"), "the paper's ten steps": watched(PAPER), "the paper's, if it changed by 0.1": watched(PAPER, 0.1),
@@ -86,15 +107,26 @@ def ways(seconds: float | None = None) -> dict[str, Callable[[], object]]:
     return found
 
 
+def asked(runs: dict[str, Run]) -> str:
+    """Write what the time bought: medians over the runs."""
+    lines = ["| | questions answered | first answer acts in step |", "|---|---:|---:|"]
+    for name, run in runs.items():
+        if run.answered:
+            lines.append(f"| {name} | {statistics.median(run.answered):g} | {statistics.median(run.first):g} |")
+    return "\n".join(lines) + "\n"
+
+
 @torch.inference_mode()
 def main() -> None:
     options = options_from_command()
     open_host(options.comfyui)
-    static = timed(ways(), 5)["static negative guidance"].median
+    static = timed(ways(), 5)[STATIC].median
     latency = LATENCY * static / STEPS
-    results = timed(ways(latency), options.rounds)
+    runs = ways(latency)
+    results = timed(runs, options.rounds)
     about = f"{STEPS} steps of DPM++ 2M, one picture, one answer {1000 * latency:.0f} ms; {machine(torch.device('cpu'))}"
-    text = "# What watching costs\n\n" + table(about, results, "static negative guidance").replace("times plain", "times static")
+    cost = table(about, results, STATIC).replace("times plain", "times static")
+    text = f"# What watching costs\n\n{cost}\n{asked(runs)}"
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "vl_dnp.md").write_text(text, encoding="utf-8")
     print(text)

@@ -52,14 +52,14 @@ class World:
         return self.run(run, method.variant, method.sampler, noise)
 
     @torch.inference_mode()
-    def run(self, run: Sampling, variant: str, sampler_name: str, noise: Tensor) -> Tensor:
-        """Sample latents with a model that is ready."""
+    def run(self, run: Sampling, variant: str, sampler_name: str, noise: Tensor, callback: Callable[..., Any] | None = None) -> Tensor:
+        """Sample latents with a model that is ready; callback: hears of each step."""
         sigmas = comfy.samplers.calculate_sigmas(run.model.get_model_object("model_sampling"), "simple", STEPS[variant])
         extra = {"noise_sampler": fresh_noise(noise)} if sampler_name != "euler" else {}
         sampler = comfy.samplers.ksampler(sampler_name, extra)
         latent = torch.zeros_like(noise)
         return comfy.sample.sample_custom(
-            run.model, noise, run.cfg, sampler, sigmas, run.positive, run.negative, latent, disable_pbar=True, seed=0
+            run.model, noise, run.cfg, sampler, sigmas, run.positive, run.negative, latent, callback=callback, disable_pbar=True, seed=0
         )
 
     @torch.inference_mode()

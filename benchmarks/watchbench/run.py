@@ -15,6 +15,7 @@ from ...host.install import last_report
 from ..negbench import scores
 from ..negbench.run import PLACES, Real, Shown, draw_real
 from ..negbench.world import World, noise
+from .late import Late
 from .prompts import Row
 from .ways import WAYS, Way, source
 
@@ -68,9 +69,12 @@ class Bench:
         for places in self._batches():
             rows = [self.rows[place] for place in places]
             texts = self.world.texts(way.variant, [row.pair.positive for row in rows], [row.pair.negative for row in rows])
-            watched = source(self.world.clip(way.variant), self.world.vae(), self.backend, rows[0].words) if way.watched else None
+            vae = self.world.vae()
+            late = Late(self.backend, vae, way.late) if way.late else None
+            watched = source(self.world.clip(way.variant), late or vae, late or self.backend, rows[0].words, way) if way.watched else None
             run = way.guided(self.world.model(way.variant), texts, strength, watched)
-            latents = self.world.run(run, way.variant, way.sampler, torch.cat([noise(row.noise) for row in rows]))
+            heard = late.step if late else None
+            latents = self.world.run(run, way.variant, way.sampler, torch.cat([noise(row.noise) for row in rows]), heard)
             pictures[places] = self.world.decode(latents)
             for transcript in last_report(run.model).watched if way.watched else ():
                 for entry in transcript["entries"]:
@@ -124,6 +128,7 @@ def measure(
     for way in ways:
         for strength in way.strengths:
             found = bench.run(way, strength)
-            results.runs.append({"method": way.name, "variant": way.variant, "watched": way.watched, "strength": strength, **found})
+            about = {"method": way.name, "variant": way.variant, "watched": way.watched, "rival": way.rival, "strength": strength}
+            results.runs.append({**about, **found})
             tell(f"{way.name} {strength:g}: gone {found['gone']:.3f}, content changed elsewhere {found['never: content']:.3f}")
     return results

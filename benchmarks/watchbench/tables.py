@@ -19,7 +19,8 @@ PANELS = (Panel("kept", "unchanged pictures of those that never had it", 0.0), P
 
 EXPLAINED = """
 Each list names eight things that must be kept out whatever is asked for, and every prompt is run under every list. Static: the negative prompt is the whole list.
-VL-DNP: the demo's vision-language model is asked for the list at the paper's steps, and what it sees is the negative.
+VL-DNP: the demo's vision-language model is asked for the list at the paper's steps, and what it sees is the negative; accumulated: what was seen once stays;
+late: answers come three steps of twenty after the question, as from a model on another device that takes as long as the paper's.
 
 - **gone**: of the pictures that show something listed without a negative, the share that shows nothing listed. **things gone**: the share of the listed
   things, counted one by one.
@@ -35,6 +36,38 @@ def best_at(runs: Sequence[dict[str, Any]], method: str, changed: float) -> floa
     """Give the highest share gone that a way reaches while it changes at most this share of the others; a straight line between two strengths."""
     own = [(1 - run["never: content"], run["gone"]) for run in runs if run["method"] == method]
     return best_negative([(1.0, 0.0), *own], 1 - changed)
+
+
+def dominated(runs: Sequence[dict[str, Any]], static: str) -> dict[float, list[str]]:
+    """Give for each strength of a static negative what dominates it (the paper's figure 2): the same mechanism watched, at some strength with at least as much
+    gone and as many pictures left alone, and more of one of them.
+    """
+    rivals = [run for run in runs if run["rival"] == static]
+    found: dict[float, list[str]] = {}
+    for one in (run for run in runs if run["method"] == static):
+        better = [
+            f"{run['method']} {run['strength']:g}"
+            for run in rivals
+            if (run["gone"], -run["never: content"]) != (one["gone"], -one["never: content"])
+            and run["gone"] >= one["gone"]
+            and run["never: content"] <= one["never: content"]
+        ]
+        found[one["strength"]] = better
+    return found
+
+
+def _domination(runs: Sequence[dict[str, Any]]) -> list[str]:
+    """Check the paper's claim that watching dominates every static point."""
+    tables = {static: dominated(runs, static) for static in dict.fromkeys(run["rival"] for run in runs if run["rival"])}
+    points = [better for table in tables.values() for better in table.values()]
+    lines = ["", "## Static points that a watched one dominates", ""]
+    lines += [
+        f"{sum(map(bool, points))} of {len(points)}: with the same mechanism at least as much is gone, and at least as many of the others stay."
+    ]
+    lines += ["", "| static | strength | dominated by |", "|---|---:|---|"]
+    for static, table in tables.items():
+        lines += [f"| {static} | {strength:g} | {', '.join(better) or '-'} |" for strength, better in table.items()]
+    return lines
 
 
 def write_json(results: Results, path: Path, about: dict[str, Any]) -> None:
@@ -54,6 +87,7 @@ def write_markdown(results: Results, path: Path, about: dict[str, Any]) -> None:
     lines += [f"| | {' | '.join(f'{level:.0%}' for level in LEVELS)} |", "|---|" + "---:|" * len(LEVELS)]
     for method in dict.fromkeys(run["method"] for run in results.runs if run["gone"] > 0 or run["strength"] > 0):
         lines.append(f"| {method} | {' | '.join(f'{best_at(results.runs, method, level):.2f}' for level in LEVELS)} |")
+    lines += _domination(results.runs)
     lines += ["", "## All runs", "", f"| way | strength | {' | '.join(COLUMNS)} |", "|---|---:|" + "---:|" * len(COLUMNS)]
     for run in results.runs:
         cells = [

@@ -146,7 +146,7 @@ def _tokenizer(cls: type, path: str) -> Any:
 
 def has_llama_files() -> bool:
     module = importlib.import_module(f"{PACKAGE}.hunyuan_video")
-    return os.path.isdir(os.path.join(os.path.dirname(module.__file__), "llama_tokenizer"))
+    return os.path.isfile(os.path.join(os.path.dirname(module.__file__), "llama_tokenizer", "tokenizer.json"))
 
 
 def _found(path: str | Callable[[], Any], module: str) -> Any:
