@@ -56,7 +56,7 @@ class Run:
             check_known(watch.clip)
             for embedding, options in watch.trial or ():
                 check_fits(from_conditioning(embedding, options), shown)
-            watch.listeners.append(partial(self._speak, watch.clip))
+            watch.listeners.append(partial(self._speak, watch))
         for name, ready in self._prompts.items():
             self._guider.conds[name] = [host_condition(ready.prompt)]
         options = self._guider.model_options
@@ -88,13 +88,13 @@ class Run:
                 self._guided[cond["uuid"]] = text
         return executor(guider, sigmas, extra_args, self._recorder.count_steps(callback), *args, **kwargs)
 
-    def _speak(self, clip: Any, text: str) -> None:
+    def _speak(self, watch: Watch, text: str) -> None:
         """Encode words that came during the run."""
         assert self._late is not None
         sampling = self._guider.inner_model.model_sampling.percent_to_sigma
-        said = Negative(tuple(encode_line(clip, text)))
-        for words_only in {task.words_only for task in self._tasks if task.watch is not None}:
-            self._spoken[text, words_only] = [
+        said = Negative(tuple(encode_line(watch.clip, text)))
+        for words_only in {task.words_only for task in self._tasks if task.watch is watch}:
+            self._spoken[watch, text, words_only] = [
                 ReadyPrompt(
                     prompt, prompt.window().sigmas(sampling), self._negative_tokens(self._late([host_condition(prompt)])[0], prompt)
                 )

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from .watch.run import Watch
 
 
-# A vision-language model's words, and whether without the tokens around them.
-Spoken = tuple[str, bool]
+# Who found words (a Watch, each with its own text encoder), the words, and whether without the tokens around them.
+Spoken = tuple[Any, str, bool]
 
 
 @dataclass(frozen=True)
@@ -64,5 +64,5 @@ class ReadyTask:
             return []
         found = list(self.prompts)
         for force in self.watch.in_force() if self.watch is not None else ():
-            found += [replace(ready, rows=force.rows) for ready in spoken[force.text, self.words_only]]
+            found += [replace(ready, rows=force.rows) for ready in spoken[self.watch, force.text, self.words_only]]
         return [prompt for prompt in found if prompt.active.contains(sigma)]

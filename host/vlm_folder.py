@@ -59,11 +59,18 @@ def model_folder(name: str) -> Path:
 def safe_folder(folder: Path, name: str) -> Path:
     """Give back the folder of a model that is safe to load. Raises ValueError for any other."""
     # transformers asks on the server's console whether to run such code, and waits.
-    if any("auto_map" in _read(file) for file in folder.glob("*config.json")):
+    if any(_brings_code(_read(file)) for file in folder.glob("*config.json")):
         raise ValueError(OWN_CODE.format(name=name))
     if not any(folder.glob("*.safetensors")):
         raise ValueError(NO_WEIGHTS.format(name=name))
     return folder
+
+
+def _brings_code(found: Any) -> bool:
+    """Tell whether a configuration, or one inside of it, names classes in Python files of its own."""
+    if isinstance(found, dict):
+        return "auto_map" in found or any(map(_brings_code, found.values()))
+    return isinstance(found, list) and any(map(_brings_code, found))
 
 
 def _read(file: Path) -> Any:

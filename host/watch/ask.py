@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
-from threading import Event
+from threading import Event, Thread
 from typing import TypeVar
 
 import comfy.model_management
@@ -42,7 +42,7 @@ class Questions:
         assert source.backend is not None
         self._source = source
         self.backend = source.backend
-        self._aside = ThreadPoolExecutor(1, "avert-vlm") if source.overlap and source.backend.elsewhere else None
+        self._aside = source.overlap and source.backend.elsewhere
         self._waiting: Future[Answers] | None = None
         self._failures = 0
         self._over = Event()
@@ -78,9 +78,9 @@ class Questions:
             settings.gate,
             lambda: self._over.is_set() or late(),
         )
-        if self._aside is None:
+        if not self._aside:
             return self._counted(self._ask(step, tuple(pictures), query, late))
-        self._waiting = self._aside.submit(self._ask, step, tuple(pictures), query, late)
+        self._waiting = aside(lambda: self._ask(step, tuple(pictures), query, late))
         return None
 
     def arrived(self) -> Answers | None:
@@ -93,8 +93,6 @@ class Questions:
     def close(self) -> None:
         """End with the run: an answer that nobody waits for any more is dropped when it comes."""
         self._over.set()
-        if self._aside is not None:
-            self._aside.shutdown(wait=False, cancel_futures=True)
         self._waiting = None
         self.backend.forget()
 
@@ -114,6 +112,21 @@ class Questions:
         if answers is not None and len(answers) != len(pictures):
             return Answers(step, pictures, None, WRONG_COUNT.format(found=len(answers), asked=len(pictures)), seconds)
         return Answers(step, pictures, answers, failure, seconds)
+
+
+def aside(work: Callable[[], Found]) -> Future[Found]:
+    """Work in a thread of its own, which nobody waits for when the program ends (a ThreadPoolExecutor's are waited for)."""
+    future: Future[Found] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except (Exception, comfy.model_management.InterruptProcessingException) as error:
+            # Whoever asks for the result hears of it.
+            future.set_exception(error)
+
+    Thread(target=run, name="avert-vlm", daemon=True).start()
+    return future
 
 
 def _words(answer: object) -> str:

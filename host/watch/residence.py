@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import comfy.model_management
+import comfy.model_patcher
 import comfy.sampler_helpers
 
 
@@ -18,7 +19,7 @@ class Residence:
     def __init__(self, guider: Any) -> None:
         self._guider = guider
         self._shape: list[int] = []
-        self._held: list[int] = []
+        self._held: dict[Any, int] = {}
         self.brought_back = 0
 
     def begin(self, shape: list[int]) -> None:
@@ -26,17 +27,20 @@ class Residence:
         self._shape = shape
 
     def _own(self) -> list[Any]:
-        return [self._guider.model_patcher, *getattr(self._guider, "loaded_models", [])]
+        """List what the guider samples with: its model and what came along with it, and the second model of some (Dual Model CFG Guider)."""
+        held = [one for value in vars(self._guider).values() for one in (value if isinstance(value, list) else [value])]
+        return list(dict.fromkeys(one for one in held if isinstance(one, comfy.model_patcher.ModelPatcher)))
 
     def __enter__(self) -> Residence:
-        self._held = [patcher.loaded_size() for patcher in self._own()]
+        sizes = {patcher: patcher.loaded_size() for patcher in self._own()}
+        self._held = {patcher: size for patcher, size in sizes.items() if size > 0}
         return self
 
     def __exit__(self, kind: object, *error: object) -> None:
-        own = self._own()
+        held, self._held = self._held, {}
         # An error ends the run, or is a cancel, which is not to wait for a model.
-        if kind is not None or all(patcher.loaded_size() >= held for patcher, held in zip(own, self._held, strict=True)):
+        if kind is not None or all(patcher.loaded_size() >= size for patcher, size in held.items()):
             return
         most, least = comfy.sampler_helpers.estimate_memory(self._guider.model_patcher, self._shape, self._guider.conds)
-        comfy.model_management.load_models_gpu(own, memory_required=most, minimum_memory_required=least)
+        comfy.model_management.load_models_gpu(list(held), memory_required=most, minimum_memory_required=least)
         self.brought_back += 1

@@ -128,10 +128,13 @@ def test_models_are_found_and_others_refused(models: Path, monkeypatch: pytest.M
         folder.mkdir(parents=True)
         (folder / "config.json").write_text(json.dumps({"auto_map": {"AutoModel": "evil.Evil"}} if folder is code else {}))
         (folder / "pytorch_model.bin").write_bytes(b"")
-    assert known() == ["LLM/owner/good", "LLM/pickled", "VLM/code", DEMO]
+    nested = write_vlm("qwen3-vl", tmp_path / "VLM" / "nested")
+    (nested / "processor_config.json").write_text(json.dumps({"image_processor": {"auto_map": {"AutoImageProcessor": "evil.Evil"}}}))
+    assert known() == ["LLM/owner/good", "LLM/pickled", "VLM/code", "VLM/nested", DEMO]
     assert model_folder("LLM/owner/good") == good
     for name, reason in (
         ("VLM/code", "auto_map"),
+        ("VLM/nested", "auto_map"),
         ("LLM/pickled", "safetensors"),
         ("LLM/../../etc", "There is no"),
         (str(good), "There is no"),

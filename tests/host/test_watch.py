@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 import comfy.model_management
@@ -12,12 +11,9 @@ import pytest
 import torch
 from avert.host.encode import encode_negative
 from avert.host.install import last_report
-from avert.host.watch.look import linear_preview
 from avert.vlm.transcript import read_transcripts
 
-import company_runs
-from family_spec import all_specs
-from watched_runs import INSIDE, SCORE, STATIC, STEPS, VSF, Script, between, guided, noise, picture, transcript_of, watched
+from watched_runs import SCORE, STATIC, STEPS, VSF, Script, between, guided, noise, picture, transcript_of, watched
 
 
 def test_an_answer_acts_from_the_next_evaluation_until_the_next_one(watched_case: Any) -> None:
@@ -86,22 +82,6 @@ def test_words_that_come_back_are_new(demo_worlds: dict[str, Any], kind: str) ->
     torch.testing.assert_close(together[:1], alone, atol=1e-4, rtol=1e-4)
 
 
-def test_two_sources_are_told_apart(demo_worlds: dict[str, Any]) -> None:
-    """Each replays its own words, out of the report of both."""
-    world = demo_worlds["few_step"]
-
-    def both(first: Any, second: Any) -> Any:
-        return guided(world, INSIDE["nag"], second, model=guided(world, VSF, first))
-
-    model = both(watched(world, Script(["hat"]), label="a"), watched(world, Script(["smoke"]), label="b"))
-    found = picture(model, world, 1.0)
-    whole = json.dumps({"watched": last_report(model).watched})
-    again = both(*(watched(world, None, replay=read_transcripts(whole, label), label=label) for label in "ab"))
-    assert torch.equal(picture(again, world, 1.0), found)
-    with pytest.raises(ValueError, match="cannot be read"):
-        read_transcripts(whole, "c")
-
-
 @pytest.mark.parametrize("sampler", ["heun", "dpmpp_2s_ancestral", "dpmpp_2m", "uni_pc", "euler_ancestral", "dpm_2"])
 def test_samplers_that_evaluate_twice_are_asked_once_a_step(demo_worlds: dict[str, Any], sampler: str) -> None:
     world, backend = demo_worlds["guided"], Script(["hat"])
@@ -166,13 +146,6 @@ def test_the_last_step_of_a_part_of_a_run_is_not_asked_about(demo_worlds: dict[s
     assert not any("last answer" in note for note in last_report(model).notes)
 
 
-def test_nodes_that_share_a_source_ask_once(demo_worlds: dict[str, Any]) -> None:
-    world, backend = demo_worlds["few_step"], Script(["hat"])
-    source = watched(world, backend)
-    picture(guided(world, STATIC, source, model=guided(world, VSF, source)), world, 3.0)
-    assert len(backend.queries) == 2
-
-
 def test_a_picture_that_did_not_change_is_not_asked_about_again(demo_worlds: dict[str, Any]) -> None:
     world, backend = demo_worlds["guided"], Script(["hat", "none"])
     model = guided(world, STATIC, watched(world, backend, "every", min_change=1e6))
@@ -187,14 +160,6 @@ def test_accumulate(demo_worlds: dict[str, Any], most: int) -> None:
     model = guided(world, STATIC, watched(world, Script(["hat"], ["smoke"]), mode="accumulate", most=most))
     picture(model, world, 3.0)
     assert transcript_of(model).entries[-1].negative == (("smoke",) if most == 1 else ("hat", "smoke"))
-
-
-@pytest.mark.parametrize("variant", ["few_step", "guided"])
-def test_without_a_vae_it_sees_the_preview(demo_worlds: dict[str, Any], variant: str) -> None:
-    world, backend = demo_worlds[variant], Script(["hat"])
-    picture(guided(world, VSF if variant == "few_step" else STATIC, watched(world, backend, vae=None)), world, 1.0)
-    shown = backend.queries[0].pictures[0]
-    assert shown.shape == (256, 256, 3) and shown.min() >= 0 and shown.max() <= 1 and shown.std() > 0.01
 
 
 def test_a_saved_picture_knows_what_was_said(demo_worlds: dict[str, Any]) -> None:
@@ -215,25 +180,3 @@ def test_a_saved_picture_knows_what_was_said(demo_worlds: dict[str, Any]) -> Non
         for _ in range(2):
             Prepared.execute(model, latent)
             assert read_transcripts(json.dumps(saved["avert"])) == told
-
-
-@pytest.mark.parametrize("name", ["ltx2", "ltx23", "minimax_h3"])
-def test_of_a_video_with_sound_it_sees_the_middle_frame(name: str) -> None:
-    """The host packs both into one flat latent."""
-    base, predicted, backend = all_specs()[name].build(), [], Script()
-
-    def keep(args: dict[str, Any]) -> torch.Tensor:
-        predicted.append(args["denoised"].clone())
-        return args["denoised"]
-
-    base.set_model_sampler_post_cfg_function(keep)
-    source = watched((base, None, None), backend, "3", trial=all_specs()[name].prompt(3, 1))
-    company_runs.run(name, guided((base, None, None), STATIC, source), 3.0, steps=4)
-    (shown,) = (picture for query in backend.queries for picture in query.pictures)
-    shape = base.model.latent_shapes[0]
-    video = predicted[1][:, :, : math.prod(shape[1:])].reshape(shape)
-    drawn = linear_preview(base.model.latent_format).decode_latent_to_preview(video[:, :, shape[2] // 2, None])
-    expected = torch.tensor(list(drawn.getdata())).view(drawn.height, drawn.width, 3) / 255
-    small = torch.nn.functional.interpolate(shown.movedim(-1, 0)[None], expected.shape[:2], mode="area")[0].movedim(0, -1)
-    assert max(shown.shape) == 256 and shown.std() > 0.01
-    assert torch.corrcoef(torch.stack([small.flatten(), expected.flatten()]))[0, 1] > 0.9

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
+import comfy.model_management
 import pytest
 import torch
 from avert.host.encode import encode_negative
 from avert.host.install import last_report
+from avert.host.watch.ask import aside
 
 from watched_runs import STATIC, STEPS, Script, between, guided, picture, transcript_of, watched
 
@@ -138,3 +141,20 @@ def test_an_answer_that_comes_too_late_is_dropped(demo_worlds: dict[str, Any]) -
         backend.may_answer.set()
     assert backend.queries[0].stopped()
     assert any("last answer" in note for note in last_report(model).notes)
+
+
+def test_nobody_waits_for_an_answer_when_the_program_ends() -> None:
+    """As when the server is stopped in the middle of one: threads that are waited for would keep it from ending."""
+    may_end = threading.Event()
+    done = aside(lambda: may_end.wait(30))
+    assert any(thread.name == "avert-vlm" and thread.daemon for thread in threading.enumerate())
+    may_end.set()
+    assert done.result(30)
+
+
+def test_the_users_cancel_passes_also_out_of_an_answer_that_is_made_elsewhere(demo_worlds: dict[str, Any]) -> None:
+    world = demo_worlds["guided"]
+    backend = Script(comfy.model_management.InterruptProcessingException(), elsewhere=True)
+    model = guided(world, STATIC, watched(world, backend, "every", overlap=True))
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        picture(model, world, 3.0, callback=lambda *args: time.sleep(0.05))

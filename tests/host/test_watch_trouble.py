@@ -8,6 +8,7 @@ import comfy.model_management
 import comfy.samplers
 import pytest
 import torch
+from avert.host.demo import load_demo
 from avert.host.encode import encode_negative
 from avert.host.install import last_report
 from avert.host.report_text import as_text
@@ -170,3 +171,32 @@ def test_a_gate_that_nobody_can_keep_is_told_of(demo_worlds: dict[str, Any]) -> 
     model = guided(world, STATIC, watched(world, backend, gate=0.5))
     picture(model, world, 3.0)
     assert any("`gate` does nothing" in note for note in last_report(model).notes)
+
+
+def test_a_second_model_of_the_guider_is_brought_back_too(demo_worlds: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = pytest.importorskip("comfy_extras.nodes_custom_sampler")
+    if not hasattr(nodes, "Guider_DualModel"):
+        pytest.skip("this host has no guider with two models")
+    world, backend = demo_worlds["guided"], Script(["none"])
+    second, model = load_demo("guided")[0], guided(world, STATIC, watched(world, backend, "6"))
+    size, loaded = [100], []
+    monkeypatch.setattr(type(second), "loaded_size", lambda self: size[0] if self is second else 100)
+    load, answer = comfy.model_management.load_models_gpu, backend.ask
+
+    def note(models: Any, *args: Any, **options: Any) -> Any:
+        loaded.append(size[0] == 0 and second in models)
+        return load(models, *args, **options)
+
+    def ask(query: Any) -> list[str]:
+        size[0] = 0
+        return answer(query)
+
+    backend.ask = ask  # type: ignore[method-assign]
+    monkeypatch.setattr(comfy.model_management, "load_models_gpu", note)
+    guider = nodes.Guider_DualModel(model, second)
+    guider.set_conds(encode(world[1], POSITIVE), encode(world[1], ""))
+    guider.set_cfg(3.0)
+    sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "simple", STEPS)
+    with torch.inference_mode():
+        guider.sample(noise(), torch.zeros(1, 16, 8, 8), comfy.samplers.sampler_object("euler"), sigmas, disable_pbar=True, seed=0)
+    assert loaded.count(True) == 1
