@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -15,6 +16,8 @@ from .reading.structured import plain_rest, read_structured
 from .reading.tables import read_table
 
 __all__ = ["MOST_CHARACTERS", "MOST_WIDE", "MOST_WORDS", "READ_CHARACTERS", "Kind", "Reading", "bare_name", "read_answer", "spoken"]
+
+log = logging.getLogger(__name__)
 
 Kind = Literal["phrases", "nothing", "refused", "unreadable"]
 
@@ -32,7 +35,16 @@ def read_answer(answer: str, most: int = 8) -> Reading:
 
     What was denied is never named, and of sentences that are no lists nothing is. Thinking, tags, prompt weights, names of embeddings and control characters
     are left out, so that an answer can name things and do nothing else. "nothing" is sure: in doubt an answer is unreadable, and what was avoided goes on.
+    It never raises: a mistake in here must not end a run for what a model happened to say, so that it is logged and the answer is unreadable.
     """
+    try:
+        return _read(answer, most)
+    except Exception:
+        log.exception("An answer could not be read")
+        return Reading((), "unreadable")
+
+
+def _read(answer: str, most: int) -> Reading:
     said = spoken(answer)
     said = said if said is None else unadorned(said)
     if said is None:

@@ -1,13 +1,23 @@
 """Try answers as vision-language models really give them: each is read, or safely left alone. answers.json holds them, read by hand: answer, kind, phrases."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
+from avert.vlm import answer as answers
 from avert.vlm.answer import MOST_CHARACTERS, MOST_WORDS, READ_CHARACTERS, bare_name, read_answer, spoken
 
 CORPUS = json.loads(Path(__file__).with_name("answers.json").read_text(encoding="utf-8"))
 CASES = [(group, *case) for group, cases in CORPUS.items() for case in cases]
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_wrong(request, caplog):
+    """A mistake in the reader is logged and makes an answer unreadable: here it fails."""
+    yield
+    wrong = [record.exc_text or record.getMessage() for record in caplog.get_records("call") if record.name == answers.__name__]
+    assert not wrong or "goes_wrong" in request.node.name, wrong[0]
 
 
 @pytest.mark.parametrize("group", CORPUS)
@@ -93,6 +103,21 @@ def test_a_hundred_thousand_characters_are_read_at_once_and_safely(piece):
     assert len(reading.phrases) <= 8
     assert all(len(phrase) <= MOST_CHARACTERS and len(phrase.split()) <= MOST_WORDS for phrase in reading.phrases)
     assert len(bare_name(piece * (100_000 // len(piece) + 1))) <= MOST_CHARACTERS
+
+
+@pytest.mark.parametrize("raised", [RecursionError, ValueError])
+def test_what_goes_wrong_in_the_reader_ends_no_run(raised, monkeypatch, caplog):
+    def fail(*_):
+        raise raised
+
+    monkeypatch.setattr(answers, "read_lines", fail)
+    assert read_answer("hat, smoke").kind == "unreadable" and raised.__name__ in caplog.text
+
+
+@pytest.mark.parametrize("piece", ["list: ", "\u7b54\u6848\uff1a", "found (", "here - ", ") list ("], ids=ascii)
+def test_lists_in_lists_in_lists_are_read_at_once(piece):
+    began = time.perf_counter()
+    assert read_answer(piece * 600 + "hat").kind == "unreadable" and time.perf_counter() - began < 1
 
 
 def test_a_long_thought_does_not_hide_its_answer():

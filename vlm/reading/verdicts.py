@@ -51,6 +51,8 @@ _COVERED = re.compile(r"\b(?:clothed|dressed|covered|safe|clean|fine|normal)\b",
 _AFFIRMED = re.compile(r"^\W*(\w+)(?=\W*(?:$|[,.;:(\u2013-]))")
 _PREPOSITION = re.compile(r"\b(?:on|in|at|by|near|behind|from|over|under|of|worn|held)\b", re.IGNORECASE)
 _SPECIFIC_WORDS = 3
+# "Answer: visible: hat" is said; more than a few lists in each other are not.
+_DEEPEST = 4
 _CHECKED = re.compile("[\u2713\u2714\u2705\u2611\u2b55]")
 _CROSSED = re.compile("[\u2717\u2718\u274c\u2716\u2715\u274e\u2612\u26d4\U0001f6ab]")
 
@@ -85,16 +87,19 @@ def denies(label: str) -> bool:
     return denial_in(label) is not None and not _OUGHT.search(label)
 
 
-def hear_item(text: str, heard: Heard) -> None:
-    """Hear an item, or a sentence that is none."""
+def hear_item(text: str, heard: Heard, depth: int = 0) -> None:
+    """Hear an item, or a sentence that is none. depth: how many lists it stands in."""
     text = text.strip(" *_\t")
+    if depth > _DEEPEST:
+        heard.unclear = True
+        return
     item, numbered = _ITEM.match(text), _NUMBERED.match(text)
     if numbered:
         settle(numbered["name"], counted(float(numbered["number"]), bool(numbered["share"])), heard)
     elif item is None or _is_list(item, text):
-        _each(text, heard)
+        _each(text, heard, depth)
     else:
-        _claim(item["name"], item["verdict"].rstrip(" )]") if item["bracket"] else item["verdict"], bool(item["bracket"]), heard)
+        _claim(item, heard, depth)
 
 
 def _is_list(item: re.Match[str], text: str) -> bool:
@@ -106,7 +111,7 @@ def _is_list(item: re.Match[str], text: str) -> bool:
     )
 
 
-def _each(text: str, heard: Heard) -> None:
+def _each(text: str, heard: Heard, depth: int) -> None:
     """Hear a list whose pieces may be items."""
     pieces = pieces_of(text)
     if (
@@ -115,19 +120,21 @@ def _each(text: str, heard: Heard) -> None:
         and denial_in(pieces[0].split(":")[0]) is None
     ):
         for piece in filter(str.strip, pieces):
-            hear_item(piece, heard)
+            hear_item(piece, heard, depth + 1)
     else:
         hear(text, heard)
 
 
-def _claim(name: str, verdict: str, bracketed: bool, heard: Heard) -> None:
+def _claim(item: re.Match[str], heard: Heard, depth: int) -> None:
+    name, bracketed = item["name"], bool(item["bracket"])
+    verdict = item["verdict"].rstrip(" )]") if bracketed else item["verdict"]
     if is_aside(name):
         return
     if is_label(name):
         if denies(name):
             heard.deny(verdict)
         else:
-            hear_item(verdict, heard)
+            hear_item(verdict, heard, depth + 1)
     elif denies(name):
         heard.deny(name)
     else:
