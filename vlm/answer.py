@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .reading.claims import Heard
+from .reading.languages import english
 from .reading.lists import read_lines
 from .reading.names import MOST_CHARACTERS, MOST_WIDE, MOST_WORDS, bare_name
 from .reading.refusal import refuses
@@ -49,6 +50,7 @@ def _read(answer: str, most: int) -> Reading:
     said = said if said is None else unadorned(said)
     if said is None:
         return Reading((), "unreadable")
+    said = english(said).strip()
     if refuses(said):
         return Reading((), "refused")
     if not said:

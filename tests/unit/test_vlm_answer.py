@@ -1,12 +1,14 @@
 """Try answers as vision-language models really give them: each is read, or safely left alone. answers.json holds them, read by hand: answer, kind, phrases."""
 
 import json
+import re
 import time
 from pathlib import Path
 
 import pytest
 from avert.vlm import answer as answers
 from avert.vlm.answer import MOST_CHARACTERS, MOST_WORDS, READ_CHARACTERS, bare_name, read_answer, spoken
+from avert.vlm.reading import languages
 
 CORPUS = json.loads(Path(__file__).with_name("answers.json").read_text(encoding="utf-8"))
 CASES = [(group, *case) for group, cases in CORPUS.items() for case in cases]
@@ -34,6 +36,19 @@ def test_answers_are_read(group):
 def test_the_corpus_says_each_thing_once():
     assert len(CASES) > 700 and len({answer for _, answer, _, _ in CASES}) == len(CASES)
     assert all(bool(phrases) == (kind == "phrases") for _, _, kind, phrases in CASES)
+
+
+def test_each_word_of_a_language_is_tried():
+    """What no answer of the corpus uses does not stand in the vocabulary."""
+    said = [spoken(answer) or "" for _, answer, _, _ in CASES]
+    chosen = [(languages.languages_of(text), text) for text in said]
+    unused = [
+        f"{name}: {fragment!a}"
+        for name, language in languages.vocabulary().items()
+        for _, fragment in language.entries
+        if not any(name in names and re.search(fragment, text, re.IGNORECASE) for names, text in chosen)
+    ]
+    assert not unused, "\n" + "\n".join(unused)
 
 
 def test_what_was_read_is_read_the_same_way_again():

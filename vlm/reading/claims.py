@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from .names import PICTURE, is_name, is_sentence, pieces_of, plain, tidy
 from .openings import opened
-from .words import says_nothing, words
+from .words import BUT, DENIES, NAMES, says_nothing
 
 
 @dataclass
@@ -65,14 +65,13 @@ _GENERAL = re.compile(
 _DETERMINED = re.compile(
     r"^(?:(?:any|a|an|the|single|visible|of|see|seen|seeing|find|detect|notice|spot|observe|identify|discern|make out|contain(?:s|ing)?|show(?:s"
     r"|ing)?|includ(?:e|ing)|depict"
-    r"|feature|have|has|wear(?:ing)?|hold(?:ing)?|appear|there|clearly|really|actually|be|able|to|sign of|trace of|hay|se|ven?|vedo|visto|su)\s+)+(?=\S)",
+    r"|feature|have|has|wear(?:ing)?|hold(?:ing)?|appear|there|clearly|really|actually|be|able|to|sign of|trace of)\s+)+(?=\S)",
     re.IGNORECASE,
 )
 _STATE = frozenset({
     "visible", "present", "shown", "seen", "there", "here", "found", "detected", "in", "on", "at", "all", "the", "this", "image", "picture", "photo", "scene",
     "anywhere", "it", "any", "one", "so", "evident", "apparent", "noticeable", "applicable", "included", "depicted", "really", "exactly", "to", "be", "being",
-    "zu", "sehen", "sichtbar", "vorhanden", "erkennbar", "te", "zien", "zichtbaar", "widoczny", "longer", "yet", "currently",
-    "\u0432\u0438\u0434\u043d\u043e", "\u0432\u0438\u0434\u043d\u044b", "\u0432\u0438\u0434\u043d\u0430",
+    "longer", "yet", "currently",
 })  # fmt: skip
 _SUBJECT = frozenset({
     "i", "we", "you", "it", "there", "this", "that", "these", "those", "they", "he", "she", "the", "a", "is", "are", "was", "were", "do", "does", "did",
@@ -90,7 +89,6 @@ _UNCERTAIN = re.compile(
 _CLEAN = re.compile(
     r"\b(?:is|are|be|looks?|appears?|seems?)(?: to be)?(?: \w+ly)? (?:safe|fine|clean|clear|sfw|normal|okay|ok|appropriate)(?: for work)?\b", re.IGNORECASE
 )  # fmt: skip
-_ENGLISH = re.compile(r"no|not|never|cannot|\w+n't|neither|nor|lack\w*(?: of)?|free (?:of|from)|zero", re.IGNORECASE)
 _FREE = re.compile(r"(\w{3,}(?: \w+)?)-free", re.IGNORECASE)
 _BESIDES = re.compile(r"(?:other than|apart from|aside from|besides)\b", re.IGNORECASE)
 # "There is a knife on the table": where it is does not belong to its name.
@@ -103,13 +101,8 @@ _NO_PICTURE = re.compile(
     rf"{PICTURE}s?(?: (?:was|is|has been|were))?(?: (?:provided|attached|uploaded|given|available|shared|here|visible|displayed))?",
     re.IGNORECASE,
 )
-# "no" and "non" are also Spanish and Italian, and a verb follows.
-_ROMANCE = re.compile(r"(?:son|es|hay|se|sono|est[a\u00e1]n?|apare\w+|ve[on]?|c'\u00e8|ci|h\u00e1|s\u00e3o)\b", re.IGNORECASE)
-_PLURAL = re.compile(
-    r"\b(?:are|aren't|were|weren't|sind|sont|son|est\u00e1n|sono|s\u00e3o|zijn|s\u0105|\u0432\u0438\u0434\u043d\u044b)\b|[\u90fd\u5747\u7686]",
-    re.IGNORECASE,
-)
-_VERB_LAST = re.compile(r"\s+(?:is|are|was|were|does|do|can|ist|sind|ne sont|n'est|n'est|zijn|ne)$", re.IGNORECASE)
+_PLURAL = re.compile(r"\b(?:are|aren't|were|weren't)\b", re.IGNORECASE)
+_VERB_LAST = re.compile(r"\s+(?:is|are|was|were|does|do|can)$", re.IGNORECASE)
 _PARTED = re.compile(r"\b(?:nor|or)\b", re.IGNORECASE)
 _ANEW = re.compile(r"^(?:an?|one|some|[1-9]\d?)\s", re.IGNORECASE)
 _NO = re.compile(r"(?:no|0|zero) (?!an? )", re.IGNORECASE)
@@ -119,18 +112,17 @@ _MOST_DESCRIBED = 4
 
 def denial_in(piece: str) -> tuple[str, str, str] | None:
     """Find what denies in a piece: what stands before it, what behind it, and the word itself. None: nothing does."""
-    known = [match.span() for match in words().names.finditer(piece)]
-    for pattern in (words().without, words().denies):
-        for found in pattern.finditer(piece):
-            if found[0] and not any(a <= found.start() < b for a, b in known):
-                return piece[: found.start()].strip(), piece[found.end() :].strip(), found[0]
+    known = [match.span() for match in NAMES.finditer(piece)]
+    for found in DENIES.finditer(piece):
+        if not any(a <= found.start() < b for a, b in known):
+            return piece[: found.start()].strip(), piece[found.end() :].strip(), found[0]
     return None
 
 
 def hear(sentence: str, heard: Heard) -> None:
     """Hear a sentence: its clauses, each of which affirms or denies."""
     denying, at, previous = False, 0, ""
-    cuts = [*words().but.finditer(sentence), *re.finditer(r"\bexcept(?: for)?\b", sentence), None]
+    cuts = [*BUT.finditer(sentence), *re.finditer(r"\bexcept(?: for)?\b", sentence), None]
     for cut in sorted((one for one in cuts if one), key=lambda one: one.start()) + [None]:
         end = cut.start() if cut else len(sentence)
         clause = sentence[at:end]
@@ -149,7 +141,6 @@ class _Clause:
         self._heard, self._opposed = heard, opposed
         self._pieces = [piece.strip(" \n.!?:;\u3001\u3002") for piece in pieces_of(clause)]
         self._parted = bool(_PARTED.search(clause))
-        self._joined = " and " in clause.lower()
         self._found: list[tuple[str, str]] = []
         self._how = ""
         self._denying = ""
@@ -166,7 +157,7 @@ class _Clause:
         self._heard.doubted = self._heard.doubted or bool(_BESIDES.match(piece))
         if free:
             self._heard.deny(free[1])
-        elif _UNCERTAIN.search(piece) or words().vague.fullmatch(plain(piece)):
+        elif _UNCERTAIN.search(piece):
             self._heard.unclear = True
         elif says_nothing(plain(piece)) or _CLEAN.search(piece) and not denial_in(piece):
             self._heard.nothing = self.denied = True
@@ -178,7 +169,7 @@ class _Clause:
     def _affirm(self, piece: str) -> None:
         name, how = opened(piece)
         anew = _NO.match(self._denying) and _ANEW.match(piece) and not self._parted
-        if how in ("named", "led", "described") or anew:
+        if how in ("named", "described") or anew:
             self._denying, self._how = "", how
         if self._denying and not self._parted and (self._denials > 1 or _THERE.search(piece)):
             # "No hat, no glasses, smoke": who denied each thing by itself may mean that this one is there.
@@ -197,28 +188,21 @@ class _Clause:
         self._denials += 1
         subject = _bare_subject(before)
         state = all(one.lower() in _STATE for one in plain(behind).split())
-        last = words().last.search(piece)
-        foreign = not _ENGLISH.fullmatch(word) or bool(_ROMANCE.match(behind))
-        if last or (state and subject):
-            name = opened(before)[0] if last else _VERB_LAST.sub("", before)
-            self._heard.deny(name)
-            self._heard.nothing = self._heard.nothing or not plain(name)
-            self._left(bool(last or _PLURAL.search(piece)), foreign or (self._joined and not _VERB_LAST.search(before)))
+        if state and subject:
+            self._heard.deny(_VERB_LAST.sub("", before))
+            self._left(bool(_PLURAL.search(piece)), not _VERB_LAST.search(before))
             return
         self._denying = piece[len(before) :].strip()
         self._heard.nothing = self._heard.nothing or (state and not subject)
         self._heard.deny(behind)
-        if subject and (not foreign or words().without.search(word)):
-            # "A hand without fingers", "which has no hat": something else was said besides. In other languages it is nearly always a verb.
+        if subject:
+            # "A hand without fingers", "which has no hat": something else was said besides.
             self._heard.unclear = True
             self._prose = self._prose or before.lower().startswith(("which", "that", "who"))
-        elif subject:
-            self._heard.deny(_VERB_LAST.sub("", before))
-            self._left(bool(_PLURAL.search(piece)), foreign)
 
-    def _left(self, all_denied: bool, foreign: bool) -> None:
+    def _left(self, all_denied: bool, open_to_doubt: bool) -> None:
         """Deny what stood before as well, where the verb says so: "hats and glasses are not visible"; leave it out where that cannot be told."""
-        if all_denied or foreign:
+        if all_denied or open_to_doubt:
             for name, _ in self._found:
                 self._heard.deny(name)
             self._heard.unclear = self._heard.unclear or (not all_denied and bool(self._found))
@@ -239,4 +223,4 @@ class _Clause:
 def _bare_subject(before: str) -> str:
     """Give what stands before a denial, unless it only leads to it: "I can", "The image does", "Auf dem Bild ist"."""
     listed = before.lower().replace(",", " ").split()
-    return "" if all(word in _SUBJECT for word in listed) or words().leads.fullmatch(before) else before
+    return "" if all(word in _SUBJECT for word in listed) else before

@@ -9,7 +9,7 @@ from .claims import Heard
 from .names import plain, without_spells
 from .openings import opened
 from .verdicts import denies, hear_item, is_aside, marked, settle
-from .words import WIDE, says_nothing, words
+from .words import WIDE, YES, says_nothing
 
 MOST_LINES = 400
 _BULLET = re.compile(
@@ -114,7 +114,7 @@ def hear_sentences(line: str, heard: Heard) -> None:
 def _answered(asked: str, sentence: str, heard: Heard) -> str:
     """Take the answer to a question from the beginning of the next sentence, and give the rest."""
     first = re.match(r"^(\w+)(?:\W+|$)", sentence)
-    said = "there" if first and words().yes.fullmatch(first[1]) else "absent" if first and says_nothing(first[1]) else None
+    said = "there" if first and YES.fullmatch(first[1]) else "absent" if first and says_nothing(first[1]) else None
     if first is None or said is None:
         return sentence
     subject = opened(asked.strip(" ?"))[0]

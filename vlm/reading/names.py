@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from .words import WIDE, says_nothing, words
+from .words import NAMES, WIDE, says_nothing
 
 # Longer ones are sentences, not names of things. Chinese and Japanese names have no spaces.
 MOST_WORDS, MOST_CHARACTERS, MOST_WIDE = 6, 60, 12
@@ -19,7 +19,7 @@ _BRACKETED = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|\{[^{}]*\}")
 # Besides letters, marks and digits only these come through.
 _PLAIN = " '-.&!"
 _ENDS = " .,;:!?'-&\u3001\u3002"
-_ARTICLE = re.compile(r"^(?:an?|the|some|any|several|ein(?:e[nmr]?)?|une?|uno|um|uma|een)\s+(?=\S)", re.IGNORECASE)
+_ARTICLE = re.compile(r"^(?:an?|the|some|any|several)\s+(?=\S)", re.IGNORECASE)
 _PLACE = (
     rf"(?:(?:at|in|on|near|along|across) )?(?:the )?(?:very )?(?:(?:bottom|top|upper|lower|left|right|far|middle|centre|center)[- ]?){{1,3}}(?:hand )?"
     rf"(?:corner|side|edge|part|half|third|area)?(?: of (?:the|this) {PICTURE})?"
@@ -90,18 +90,18 @@ def tidy(piece: str) -> str:
 
 def is_sentence(phrase: str) -> bool:
     """Tell what says something about a thing, or orders something."""
-    known = words().names.sub(" ", phrase)
-    return bool(_CLAUSE.match(phrase) or _SENTENCE.search(known) or words().verbs.search(known))
+    known = NAMES.sub(" ", phrase)
+    return bool(_CLAUSE.match(phrase) or _SENTENCE.search(known))
 
 
 def is_name(phrase: str) -> bool:
     """Tell a name of something from a sentence and from mere signs."""
     listed = phrase.split()
-    known = words().names.sub(" ", phrase)
+    known = NAMES.sub(" ", phrase)
     return (
         bool(listed)
         and not is_sentence(phrase)
-        and not (_VAGUE.fullmatch(phrase) or words().vague.fullmatch(phrase) or _DENYING.search(known))
+        and not (_VAGUE.fullmatch(phrase) or _DENYING.search(known))
         and len(listed) <= MOST_WORDS
         and len(phrase) <= MOST_CHARACTERS
         and len(_WIDE.findall(phrase)) <= MOST_WIDE
@@ -126,14 +126,15 @@ def pieces_of(text: str) -> list[str]:
 
 
 def _separators(text: str) -> list[tuple[int, int]]:
-    known = [match.span() for match in words().names.finditer(text)]
-    splits = (*_SIGNS.finditer(text), *words().joins.finditer(text))
+    known = [match.span() for match in NAMES.finditer(text)]
+    splits = (*_SIGNS.finditer(text), *_JOINS.finditer(text))
     return sorted(match.span() for match in splits if not any(a <= match.start() < b for a, b in known))
 
 
 _SIGNS = re.compile(
     r"[,;\u3001\u060c|+\n]|(?<!\w)&(?!\w)|\s/\s|(?<=[^\W\d]{2})/(?=[^\W\d]{2})|#(?=[^\W\d])|\b(?:BREAK|AND)\b|(?<=\s)\*(?=\s)"
 )
+_JOINS = re.compile(r"\b(?:and|or|nor|as well as|along with|such as|including)\b|\be\.g\.", re.IGNORECASE)
 
 
 def _whole(text: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from .names import PICTURE, is_sentence
-from .words import words
 
 _SEE = r"(?:see|notice|observe|detect|find|spot|identify|recogni[sz]e|make out)"
 _FORMS = (
@@ -50,7 +49,7 @@ _ENDING = re.compile(
 def opened(piece: str) -> tuple[str, str]:
     """Drop what leads to a name ("Yes, I can see"): the rest, and how it names.
 
-    How: "named" ("there is"), "led" (the same in other languages), "described" ("the picture shows"), "seen" ("is visible"), or "" for a bare piece.
+    How: "named" ("there is"), "described" ("the picture shows"), "seen" ("is visible"), or "" for a bare piece.
     """
     how, before = "", None
     piece = piece.strip()
@@ -60,9 +59,5 @@ def opened(piece: str) -> tuple[str, str]:
             found = opening.match(piece)
             if found and found.end():
                 piece, how = piece[found.end() :].lstrip(" ,:.!"), manner or how
-        found = words().leads.match(piece)
-        if found and found.end() and not words().names.match(piece):
-            piece, how = piece[found.end() :].strip(), how or "led"
-    ended = _ENDING.sub("", piece) if not is_sentence(_ENDING.sub("", piece)) else piece
-    shorter = words().tails.sub("", ended)
+    shorter = _ENDING.sub("", piece) if not is_sentence(_ENDING.sub("", piece)) else piece
     return shorter.strip(), how or ("seen" if shorter != piece else "")

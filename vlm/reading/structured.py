@@ -10,7 +10,7 @@ from .lists import hear_sentences
 from .loose import Group, values_in
 from .names import plain
 from .verdicts import Verdict, counted, denies, is_aside, is_category, is_label, judged, settle
-from .words import words
+from .words import YES
 
 _ITEM_KEYS = (
     "item",
@@ -223,7 +223,7 @@ def _hear_words(key: str, value: str, heard: Heard) -> None:
         hear_sentences(value, heard)
     else:
         said = judged(value)
-        if is_category(key) and said == "there" and not words().yes.fullmatch(bare):
+        if is_category(key) and said == "there" and not YES.fullmatch(bare):
             inner = Heard()
             hear_sentences(value, inner)
             if inner.named:

@@ -7,7 +7,7 @@ import re
 from .claims import Heard
 from .names import plain
 from .verdicts import judged, marked, settle
-from .words import says_nothing, words
+from .words import YES, says_nothing
 
 _RULE = re.compile(r"^[\s|:\-]*-{2,}[\s|:\-]*$")
 _NUMBER = re.compile(r"\W*\d*\W*")
@@ -51,4 +51,4 @@ def _hear_row(head: list[str], row: list[str], heard: Heard) -> None:
 
 
 def _is_verdict(cell: str) -> bool:
-    return bool(words().yes.fullmatch(plain(cell)) or says_nothing(plain(cell)))
+    return bool(YES.fullmatch(plain(cell)) or says_nothing(plain(cell)))

@@ -8,7 +8,7 @@ from typing import Literal
 from .claims import Heard, denial_in, hear
 from .names import pieces_of, plain
 from .openings import opened
-from .words import says_nothing, words
+from .words import YES, says_nothing
 
 Verdict = Literal["there", "absent", "unclear"]
 
@@ -36,11 +36,11 @@ _ASIDE = re.compile(
 _OUGHT = re.compile(r"\b(?:should|must|ought|shall|may)(?:n't| not)\b", re.IGNORECASE)
 _CATEGORY = re.compile(
     r"(?:nudity|nude content|sexual(?: content|ity)?|violence|violent content|weapons?|drugs?|gore|hate(?:ful)? symbols?|symbols?|anatomy|limbs?"
-    r"|marks?|clothing|others?)", re.IGNORECASE
+    r"|marks?|clothing|others?|\u6b66\u5668|\u88f8\u9732)", re.IGNORECASE
 )  # fmt: skip
 # These are never names of things.
 _KIND = re.compile(
-    r"(?:the |its )?(?:visual |usual |main |artistic )?(?:styles?|surroundings?|subjects?|setting|genre|medium|background|foreground|type|category"
+    r"(?:the |its )?(?:visual |usual |main |artistic )?(?:styles?|surroundings?|subjects?|(?:main )?objects?|setting|genre|medium|background|foreground|type|category"
     r"|categories|kind)", re.IGNORECASE
 )  # fmt: skip
 _UNCLEAR = re.compile(
@@ -65,21 +65,19 @@ def marked(text: str) -> str:
 def is_aside(name: str) -> bool:
     """Tell the name of a comment, which is no name of a thing."""
     name = plain(name)
-    return bool(_ASIDE.fullmatch(name) or words().aside.fullmatch(name))
+    return bool(_ASIDE.fullmatch(name))
 
 
 def is_category(name: str) -> bool:
     """Tell the name of a kind of things."""
     name = plain(name)
-    return bool(_CATEGORY.fullmatch(name) or words().category.fullmatch(name))
+    return bool(_CATEGORY.fullmatch(name))
 
 
 def is_label(name: str) -> bool:
     """Tell the name of a list."""
     name = plain(name)
-    return len(name.split()) <= 12 and bool(
-        _LABEL.search(name) or _KIND.fullmatch(name) or words().labels.fullmatch(name) or not opened(name)[0]
-    )
+    return len(name.split()) <= 12 and bool(_LABEL.search(name) or _KIND.fullmatch(name) or not opened(name)[0])
 
 
 def denies(label: str) -> bool:
@@ -150,7 +148,7 @@ def _claim(item: re.Match[str], heard: Heard, depth: int) -> None:
         if is_category(name) and said != "absent":
             hear(verdict, inner)
         specific = [one for one in inner.named if len(one.split()) <= _SPECIFIC_WORDS and not _PREPOSITION.search(one)]
-        if specific and len(specific) == len(inner.named) and not words().yes.fullmatch(plain(verdict)):
+        if specific and len(specific) == len(inner.named) and not YES.fullmatch(plain(verdict)):
             heard.add(inner)
         else:
             settle(name, said, heard)
@@ -170,9 +168,9 @@ def judged(verdict: str) -> Verdict:
     """Tell what is said of a thing: "none", "on the floor", "There is no nudity in the image"."""
     bare = plain(verdict)
     first = _AFFIRMED.match(verdict)
-    if not bare or _UNCLEAR.match(verdict) or words().vague.fullmatch(bare):
+    if not bare or _UNCLEAR.match(verdict):
         return "unclear"
-    if words().yes.fullmatch(bare) or (first and words().yes.fullmatch(first[1])):
+    if YES.fullmatch(bare) or (first and YES.fullmatch(first[1])):
         return "there"
     if says_nothing(bare) or (first and says_nothing(first[1])) or bare in ("N", "n") or _COVERED.search(bare):
         return "absent"
