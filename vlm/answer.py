@@ -10,7 +10,7 @@ from typing import Literal
 from .reading.claims import Heard
 from .reading.languages import english
 from .reading.lists import read_lines
-from .reading.names import MOST_CHARACTERS, MOST_WIDE, MOST_WORDS, bare_name
+from .reading.names import MOST_CHARACTERS, MOST_WIDE, MOST_WORDS, bare_name, hidden
 from .reading.refusal import refuses
 from .reading.spoken import READ_CHARACTERS, spoken, unadorned
 from .reading.structured import plain_rest, read_structured
@@ -56,8 +56,8 @@ def _read(answer: str, most: int) -> Reading:
     if not said:
         return Reading((), "unreadable" if answer.strip() else "nothing")
     heard = read_structured(said)
-    heard = read_table(said) if heard is None else heard
-    return _weighed(read_lines(plain_rest(said)) if heard is None else heard, most)
+    heard = read_table(hidden(said)) if heard is None else heard
+    return _weighed(read_lines(hidden(plain_rest(said))) if heard is None else heard, most)
 
 
 def _weighed(heard: Heard, most: int) -> Reading:

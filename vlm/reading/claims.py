@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from .names import PICTURE, is_name, is_sentence, pieces_of, plain, tidy
+from .names import PICTURE, bare_name, hidden, is_name, is_sentence, pieces_of, plain, shown, tidy, without_lettering
 from .openings import opened
-from .words import BUT, DENIES, NAMES, says_nothing
+from .words import BUT, DENIES, says_nothing
 
 
 @dataclass
@@ -26,10 +26,12 @@ class Heard:
     def name(self, piece: str, described: bool = False) -> None:
         """Take a piece as a name, if it is one."""
         phrase = tidy(piece)
+        bare, full = without_lettering(phrase), shown(phrase)
+        name = (bare_name(full) or bare_name(bare)) if bare or not denial_in(hidden(full)) else ""
         if says_nothing(phrase):
             self.nothing = True
-        elif is_name(phrase):
-            (self.described if described else self.named).append(phrase)
+        elif name and is_name(phrase):
+            (self.described if described else self.named).append(name)
         elif phrase:
             self.unclear = True
 
@@ -112,11 +114,8 @@ _MOST_DESCRIBED = 4
 
 def denial_in(piece: str) -> tuple[str, str, str] | None:
     """Find what denies in a piece: what stands before it, what behind it, and the word itself. None: nothing does."""
-    known = [match.span() for match in NAMES.finditer(piece)]
-    for found in DENIES.finditer(piece):
-        if not any(a <= found.start() < b for a, b in known):
-            return piece[: found.start()].strip(), piece[found.end() :].strip(), found[0]
-    return None
+    found = DENIES.search(piece)
+    return (piece[: found.start()].strip(), piece[found.end() :].strip(), found[0]) if found else None
 
 
 def hear(sentence: str, heard: Heard) -> None:

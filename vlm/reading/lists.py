@@ -19,7 +19,7 @@ _BULLET = re.compile(
 _CHECK = re.compile(r"^\s*\[(?P<mark>[ xX]?)\]\s+")
 _INLINE = re.compile(r"\s+\d{1,2}[.)]\s+")
 _HEADING = re.compile(r"^\s*#{1,6}\s+")
-_SENTENCE_END = re.compile(rf"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)(?<!\bSt\.)\s+|(?<=\u3002)\s*|(?<=[!?])(?=[{WIDE}])")
+_SENTENCE_END = re.compile(rf"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)(?<!\bSt\.)(?<!\b[A-Z]\.)\s+|(?<=\u3002)\s*|(?<=[!?])(?=[{WIDE}])")
 _ORDER = re.compile(r"^\W*(?:please )?(?:ignore|disregard|forget)\b.*\b(?:previous|prior|above|instructions?)\b", re.IGNORECASE)
 _ROLE = re.compile(r"^\s*(?:assistant|model|response|output|answer)\s*(?::|\n)\s*", re.IGNORECASE)
 _PAIR = (

@@ -55,12 +55,51 @@ _VAGUE = re.compile(
 )
 _DENYING = re.compile(r"^(?:non|not)[- ]\w|\w-free$|^(?:(?:fully|partially|completely) )?(?:clothed|dressed)\b", re.IGNORECASE)
 _WIDE = re.compile(f"[{WIDE}]")
+_JOINS = re.compile(
+    r"[,;\u3001\u060c|+\n]|(?<!\w)&(?!\w)|\s/\s|(?<=[^\W\d]{2})/(?=[^\W\d]{2})|#(?=[^\W\d])|(?<=\s)\*(?=\s)"
+    r"|\b(?:break|and|or|nor|as well as|along with|such as|including)\b|\be\.g\.",
+    re.IGNORECASE,
+)
+_LINE_IN_QUOTES = re.compile(r"\s*[\"\u201c]([^\"\u201c\u201d]*)[\"\u201d]\s*")
+_QUOTED = re.compile(r"[\"\u201c]([^\"\u201c\u201d\n]{1,200})[\"\u201d]|(?<!\w)'([^'\n]{1,200})'(?!\w)")
+_AWAY = 0xF0000
 
 
 def bare_name(piece: str) -> str:
     """Give a phrase as it may become a negative, or nothing at all."""
-    phrase = tidy(piece)
-    return phrase if is_name(phrase) and not says_nothing(phrase) else ""
+    phrase = tidy(hidden(piece))
+    return shown(phrase) if is_name(phrase) and not says_nothing(phrase) else ""
+
+
+def hidden(text: str) -> str:
+    """Hide from who looks for grammar what has none: lettering in quotation marks, unless it is all of a line, and names that look as if they had.
+
+    Each character goes to where Unicode has no letters and answers have nothing (`spoken`); `shown` brings it back.
+    """
+    text = "\n".join(whole[1] if (whole := _LINE_IN_QUOTES.fullmatch(line)) else line for line in text.split("\n"))
+    return NAMES.sub(lambda name: _away(name[0]), _QUOTED.sub(_lettering, text))
+
+
+def shown(text: str) -> str:
+    """Show what was hidden."""
+    return "".join(chr(ord(c) - _AWAY) if c >= chr(_AWAY) else c for c in text)
+
+
+def without_lettering(phrase: str) -> str:
+    """Leave out what is hidden."""
+    return " ".join(re.sub(f"[{chr(_AWAY)}-\U000fffff]+", " ", phrase).split())
+
+
+def _lettering(run: re.Match[str]) -> str:
+    """Hide a quotation, but a quoted "none" that stands for itself."""
+    before, behind = run.string[: run.start()].rstrip(" "), run.string[run.end() :].lstrip(" ")
+    alone = not re.search(r"[^\W\d_:]$", before[-1:]) and not behind[:1].isalpha()
+    bare = run[1] or run[2]
+    return f" {bare if alone and says_nothing(bare) else _away(bare)} "
+
+
+def _away(text: str) -> str:
+    return "".join(chr(_AWAY + ord(c)) for c in text if ord(c) <= 0xFFFF)
 
 
 def without_spells(text: str) -> str:
@@ -74,7 +113,7 @@ def plain(piece: str) -> str:
     while (whole := _WHOLE_IN_BRACKETS.fullmatch(piece)) and not re.search(r"[)\]}].*[(\[{]", whole.group(1)):
         piece = whole.group(1).strip()
     piece = _WEIGHT.sub(" ", _BRACKETED.sub(" ", piece))
-    kept = "".join(c if c in _PLAIN or unicodedata.category(c)[0] in "LMN" else " " for c in piece)
+    kept = "".join(c if c in _PLAIN or unicodedata.category(c)[0] in "LMN" or c >= chr(_AWAY) else " " for c in piece)
     return " ".join(kept.split()).strip(_ENDS)
 
 
@@ -90,23 +129,22 @@ def tidy(piece: str) -> str:
 
 def is_sentence(phrase: str) -> bool:
     """Tell what says something about a thing, or orders something."""
-    known = NAMES.sub(" ", phrase)
-    return bool(_CLAUSE.match(phrase) or _SENTENCE.search(known))
+    return bool(_CLAUSE.match(phrase) or _SENTENCE.search(phrase))
 
 
 def is_name(phrase: str) -> bool:
     """Tell a name of something from a sentence and from mere signs."""
-    listed = phrase.split()
-    known = NAMES.sub(" ", phrase)
+    full = shown(phrase)
+    listed = full.split()
     return (
         bool(listed)
         and not is_sentence(phrase)
-        and not (_VAGUE.fullmatch(phrase) or _DENYING.search(known))
+        and not (_VAGUE.fullmatch(phrase) or _DENYING.search(phrase))
         and len(listed) <= MOST_WORDS
-        and len(phrase) <= MOST_CHARACTERS
-        and len(_WIDE.findall(phrase)) <= MOST_WIDE
+        and len(full) <= MOST_CHARACTERS
+        and len(_WIDE.findall(full)) <= MOST_WIDE
         and len({one.casefold() for one in listed}) > len(listed) // 2
-        and any(c.isalpha() for c in phrase)
+        and any(c.isalpha() for c in full)
     )
 
 
@@ -118,23 +156,11 @@ def pieces_of(text: str) -> list[str]:
         depth = max(0, depth + (c in "([") - (c in ")]"))
         depths.append(depth)
     found, at = [], 0
-    for match in _separators(text):
-        if depths[match[0]] == 0 and match[0] >= at:
-            found.append(text[at : match[0]])
-            at = match[1]
+    for match in _JOINS.finditer(text):
+        if depths[match.start()] == 0:
+            found.append(text[at : match.start()])
+            at = match.end()
     return [*found, text[at:]]
-
-
-def _separators(text: str) -> list[tuple[int, int]]:
-    known = [match.span() for match in NAMES.finditer(text)]
-    splits = (*_SIGNS.finditer(text), *_JOINS.finditer(text))
-    return sorted(match.span() for match in splits if not any(a <= match.start() < b for a, b in known))
-
-
-_SIGNS = re.compile(
-    r"[,;\u3001\u060c|+\n]|(?<!\w)&(?!\w)|\s/\s|(?<=[^\W\d]{2})/(?=[^\W\d]{2})|#(?=[^\W\d])|\b(?:BREAK|AND)\b|(?<=\s)\*(?=\s)"
-)
-_JOINS = re.compile(r"\b(?:and|or|nor|as well as|along with|such as|including)\b|\be\.g\.", re.IGNORECASE)
 
 
 def _whole(text: str) -> str:

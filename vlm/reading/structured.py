@@ -8,8 +8,8 @@ from typing import Any
 from .claims import Heard
 from .lists import hear_sentences
 from .loose import Group, values_in
-from .names import plain
-from .verdicts import Verdict, counted, denies, is_aside, is_category, is_label, judged, settle
+from .names import hidden, plain
+from .verdicts import Verdict, counted, denies, denies_itself, is_aside, is_category, is_label, judged, settle
 from .words import YES
 
 _ITEM_KEYS = (
@@ -55,6 +55,8 @@ _PREFIX = re.compile(
     re.IGNORECASE,
 )
 _SURE = 0.3
+# What it is said to be is what is written there.
+_LETTERING = re.compile(r"(?:visible )?(?:texts?|words?|letter(?:ing|s)|captions?|subtitles?|titles?)", re.IGNORECASE)
 
 
 def read_structured(said: str) -> Heard | None:
@@ -96,7 +98,7 @@ def _means(value: Group) -> bool:
 
 def _hear_value(value: Any, heard: Heard) -> None:
     if isinstance(value, str):
-        hear_sentences(value, heard)
+        hear_sentences(hidden(value), heard)
     elif isinstance(value, Group) and value.pairs:
         _hear_object(value, heard)
     elif isinstance(value, Group):
@@ -144,7 +146,7 @@ def _hear_record(name: str, known: dict[str, Any], heard: Heard) -> None:
         return
     said = _verdict(known)
     if said == "there":
-        hear_sentences(name, heard)
+        hear_sentences(hidden(name), heard)
     else:
         settle(name, said, heard)
 
@@ -168,7 +170,7 @@ def _said(value: Any) -> Verdict | None:
         return counted(value * 100, share=True) if value <= 1 else "there"
     if value is None:
         return "absent"
-    return judged(value) if isinstance(value, str) else None
+    return judged(hidden(value)) if isinstance(value, str) else None
 
 
 def _hear_pair(key: str, value: Any, heard: Heard) -> None:
@@ -220,12 +222,14 @@ def _hear_words(key: str, value: str, heard: Heard) -> None:
     if _CLEAN.fullmatch(bare):
         heard.nothing = True
     elif is_label(key) or _WHOLE.fullmatch(key) or len(key) <= 2 or re.search(r"\d", key) or _VERDICT_KEYS.fullmatch(key):
-        hear_sentences(value, heard)
+        hear_sentences(hidden(value), heard)
     else:
-        said = judged(value)
+        said = judged(hidden(value))
+        if said == "absent" and _LETTERING.fullmatch(key) and not denies_itself(key, value):
+            said = "there"
         if is_category(key) and said == "there" and not YES.fullmatch(bare):
             inner = Heard()
-            hear_sentences(value, inner)
+            hear_sentences(hidden(value), inner)
             if inner.named:
                 heard.add(inner)
                 return

@@ -181,6 +181,13 @@ def judged(verdict: str) -> Verdict:
     return "unclear" if inner.unclear and _hedged(verdict) else "there"
 
 
+def denies_itself(name: str, verdict: str) -> bool:
+    """Tell "no text visible", said of a text, from "NO ENTRY", which is its lettering."""
+    heard, own = Heard(), set(name.casefold().split())
+    hear(verdict, heard)
+    return heard.nothing or any(own & set(one.casefold().split()) for one in heard.denied)
+
+
 def _hedged(verdict: str) -> bool:
     return bool(re.search(r"\b(?:might|maybe|perhaps|possibly|could|cannot|can't|not)\b", verdict, re.IGNORECASE))
 

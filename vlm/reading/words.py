@@ -20,11 +20,12 @@ BUT = re.compile(r"\b(?:but|however|although|though|while|whereas|yet|neverthele
 YES = re.compile(
     r"yes|yeah|yep|y|true|present|visible|detected|there(?: is)?|seen|likely|probably|high|checked|found|positive", re.IGNORECASE
 )
-# What seems to deny, or to say something, and names a thing.
+# What seems to deny, to join or to say something, and names a thing.
 NAMES = re.compile(
     r"\b(?:no[- ](?:smoking|parking|entry|trespassing|littering|swimming|fishing|diving|hunting|loitering|dumping|photography|phones?) "
     r"(?:sign|symbol|logo|poster|sticker|icon)s?|do not (?:enter|disturb|cross|touch)(?: (?:sign|tape|symbol))?|non[- ]?stick|no man's land"
-    r"|(?:tin|soda|beer|trash|watering|spray|paint) cans?|cans? of)\b",
+    r"|(?:tin|soda|beer|trash|watering|spray|paint) cans?|cans? of|(?:christmas|birthday|wedding) presents?|black and white"
+    r"|too (?:many|few|long|short|big|small|large|thin|thick))\b",
     re.IGNORECASE,
 )
 
