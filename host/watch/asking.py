@@ -189,7 +189,7 @@ class Asked:
         if over:
             self.notes.append(LATE)
         for picture, answer in zip(found.pictures, found.answers, strict=True):
-            reading = read_answer(answer, self._source.most)
+            reading = read_answer(answer, self._source.most, self._source.instruction)
             changed = not over and self.avoided.hear(picture, reading)
             self._note(found.step, picture, reading.kind, answer, step + 1 if changed else None, found.seconds)
 

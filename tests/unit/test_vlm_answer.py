@@ -1,4 +1,7 @@
-"""Try answers as vision-language models really give them: each is read, or safely left alone. answers.json holds them, read by hand: answer, kind, phrases."""
+"""Try answers as vision-language models really give them: each is read, or safely left alone.
+
+answers.json holds them, read by hand: answer, kind, phrases; by groups, the name of some of which ends with the instruction that was given ("captions (safety)").
+"""
 
 import json
 import re
@@ -7,11 +10,22 @@ from pathlib import Path
 
 import pytest
 from avert.vlm import answer as answers
-from avert.vlm.answer import MOST_CHARACTERS, MOST_WORDS, READ_CHARACTERS, bare_name, read_answer, spoken
+from avert.vlm.answer import MOST_CHARACTERS, MOST_WORDS, READ_CHARACTERS, bare_name, spoken
+from avert.vlm.instructions import NAMES, instruction
 from avert.vlm.reading import languages
 
 CORPUS = json.loads(Path(__file__).with_name("answers.json").read_text(encoding="utf-8"))
+ASKED = {name: instruction(name, "hats, glasses, smoke") for name in NAMES}
 CASES = [(group, *case) for group, cases in CORPUS.items() for case in cases]
+
+
+def asked_in(group):
+    named = re.search(r"\((.*)\)$", group)
+    return named[1] if named else "custom"
+
+
+def read_answer(answer, most=8, group=""):
+    return answers.read_answer(answer, most, ASKED[asked_in(group)])
 
 
 @pytest.fixture(autouse=True)
@@ -28,13 +42,13 @@ def test_answers_are_read(group):
     wrong = [
         f"{answer!a}: {reading.kind} {list(reading.phrases)!a}, not {kind} {phrases!a}"
         for answer, kind, phrases in CORPUS[group]
-        if ((reading := read_answer(answer)).kind, list(reading.phrases)) != (kind, phrases)
+        if ((reading := read_answer(answer, group=group)).kind, list(reading.phrases)) != (kind, phrases)
     ]
     assert not wrong, "\n" + "\n".join(wrong)
 
 
 def test_the_corpus_says_each_thing_once():
-    assert len(CASES) > 700 and len({answer for _, answer, _, _ in CASES}) == len(CASES)
+    assert len(CASES) > 700 and len({(asked_in(group), answer) for group, answer, _, _ in CASES}) == len(CASES)
     assert all(bool(phrases) == (kind == "phrases") for _, _, kind, phrases in CASES)
 
 
@@ -53,8 +67,8 @@ def test_each_word_of_a_language_is_tried():
 
 def test_what_was_read_is_read_the_same_way_again():
     """A transcript's phrases go through `bare_name` when they are replayed."""
-    for _, answer, _, _ in CASES:
-        for phrase in read_answer(answer).phrases:
+    for group, answer, _, _ in CASES:
+        for phrase in read_answer(answer, group=group).phrases:
             assert bare_name(phrase) == phrase
 
 
@@ -97,8 +111,8 @@ def test_an_answer_cannot_set_weights_or_load_files(answer):
 
 
 def test_only_what_shows_and_means_nothing_to_a_prompt_comes_through():
-    for _, answer, _, _ in CASES:
-        for phrase in read_answer(answer).phrases:
+    for group, answer, _, _ in CASES:
+        for phrase in read_answer(answer, group=group).phrases:
             assert all(c.isalnum() or c in " '-.&!" or ord(c) > 127 for c in phrase) and phrase == " ".join(phrase.split())
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from .claims import Heard
+from .echoes import echoes
+from .heard import Heard
 from .names import plain, without_spells
 from .openings import opened
 from .verdicts import denies, hear_item, is_aside, marked, settle
@@ -31,13 +32,13 @@ _PAIR = (
 _OPPOSED = re.compile(r"^\W*(?:but|however|though|although|nevertheless)\b", re.IGNORECASE)
 
 
-def read_lines(said: str) -> Heard:
+def read_lines(said: str, heard: Heard) -> None:
     """Hear a text line by line. Where there are bullets they are the list, and the rest is talk about it."""
     text = _ROLE.sub("", without_spells(said), count=1)
     for pattern, word in _PAIR:
         text = re.sub(pattern, word, text, flags=re.IGNORECASE)
     lines = list(_lines(marked(text)))[:MOST_LINES]
-    heard, talk = Heard(), Heard()
+    talk = heard.apart()
     listed = any(bullet for bullet, _, _ in lines)
     mode = ""
     for bullet, check, line in lines:
@@ -65,7 +66,6 @@ def read_lines(said: str) -> Heard:
         heard.doubted = True
     talk.unclear = talk.doubted = False
     heard.add(talk)
-    return heard
 
 
 def _lines(text: str) -> Iterator[tuple[bool, bool | None, str]]:
@@ -100,6 +100,9 @@ def hear_sentences(line: str, heard: Heard) -> None:
             sentence = _answered(asked, sentence, heard)
             asked = None
         bare = sentence.strip(" *_(\"'")
+        if echoes(sentence, heard.asked):
+            heard.unclear = True
+            continue
         if _ORDER.match(bare):
             heard.doubted = True
             return
@@ -108,7 +111,9 @@ def hear_sentences(line: str, heard: Heard) -> None:
         if sentence.endswith("?"):
             asked = sentence
         elif sentence:
-            hear_item(sentence, heard)
+            inner = heard.apart()
+            hear_item(sentence, inner)
+            heard.follow(inner, bool(_OPPOSED.match(sentence)))
 
 
 def _answered(asked: str, sentence: str, heard: Heard) -> str:

@@ -53,7 +53,15 @@ _VAGUE = re.compile(
     rf"|user|assistant|json|description)",
     re.IGNORECASE,
 )
-_DENYING = re.compile(r"^(?:non|not)[- ]\w|\w-free$|^(?:(?:fully|partially|completely) )?(?:clothed|dressed)\b", re.IGNORECASE)
+_DENYING = re.compile(
+    r"^(?:non|not)[- ]\w|\w-free$|^(?:(?:fully|partially|completely) )?(?:clothed|dressed)\b|\b(?:ok(?:ay)?|fine|normal|intact)$",
+    re.IGNORECASE,
+)
+_CAPTION = re.compile(
+    rf"\b(?:{PICTURE}|portrait|close-?up|view|shot) (?:of|with|that|showing)\b"
+    rf"|^(?:(?:blurr\w*|noisy|unfinished|abstract|out-?\s?of-?\s?focus|low resolution|unclear|incomplete) )+{PICTURE}$",
+    re.IGNORECASE,
+)
 _WIDE = re.compile(f"[{WIDE}]")
 _JOINS = re.compile(
     r"[,;\u3001\u060c|+\n]|(?<!\w)&(?!\w)|\s/\s|(?<=[^\W\d]{2})/(?=[^\W\d]{2})|#(?=[^\W\d])|(?<=\s)\*(?=\s)"
@@ -132,6 +140,11 @@ def is_sentence(phrase: str) -> bool:
     return bool(_CLAUSE.match(phrase) or _SENTENCE.search(phrase))
 
 
+def is_caption(phrase: str) -> bool:
+    """Tell what names the picture and not what is to be seen: "a photo of a cat", "blurry image"."""
+    return bool(_CAPTION.search(phrase))
+
+
 def is_name(phrase: str) -> bool:
     """Tell a name of something from a sentence and from mere signs."""
     full = shown(phrase)
@@ -139,6 +152,7 @@ def is_name(phrase: str) -> bool:
     return (
         bool(listed)
         and not is_sentence(phrase)
+        and not is_caption(phrase)
         and not (_VAGUE.fullmatch(phrase) or _DENYING.search(phrase))
         and len(listed) <= MOST_WORDS
         and len(full) <= MOST_CHARACTERS

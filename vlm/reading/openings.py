@@ -7,6 +7,9 @@ import re
 from .names import PICTURE, is_sentence
 
 _SEE = r"(?:see|notice|observe|detect|find|spot|identify|recogni[sz]e|make out)"
+_PERSON = (
+    r"(?:(?:(?:an?|the|one|his|her)(?: \w+)? )?(?:man|woman|person|boy|girl|child|figure|character|people|lady|guy)|s?he)(?: is| are)?"
+)
 _FORMS = (
     # (what opens a list of names, how it names)
     (
@@ -30,12 +33,8 @@ _FORMS = (
     (rf"(?:(?:this|the|your) {PICTURE}|it) (?:(?:also|only|clearly|does|mainly) )*(?:shows?|has|depicts?|features?|displays?|portrays?)\b", "described"),
     (r"(?:it|this|that|these|they)(?:'s| is| are|'re| looks like| look like| (?:appears?|seems?) (?:to be|like|as if)|(?=\s+looks like))(?= (?:an?"
     r"|the|some|two|three|likely|probably)\b)", "described"),
-    (
-        r"(?:an?|the|one|his|her)(?: \w+)? (?:man|woman|person|boy|girl|child|figure|character|people|lady|guy)(?: is| are)?(?: (?:wearing|wears"
-        r"|holding|holds|carrying|carries|using))\b"
-        r"|(?:man|woman|person|boy|girl|child|figure|he|she)(?: is)? (?:wearing|wears|holding|holds|carrying|carries)\b",
-        "named",
-    ),
+    (rf"{_PERSON} (?:holding|holds|carrying|carries|using)\b", "named"),
+    (rf"{_PERSON} (?:wearing|wears)\b", "worn"),
     (r"(?:here (?:is|are)|the (?:answer|negative prompt) (?:is|would be)|visible (?:are|is)|present (?:are|is))\b", "named"),
 )  # fmt: skip
 _OPENINGS = tuple((re.compile(rf"(?:{opening})", re.IGNORECASE), how) for opening, how in _FORMS)
@@ -49,7 +48,7 @@ _ENDING = re.compile(
 def opened(piece: str) -> tuple[str, str]:
     """Drop what leads to a name ("Yes, I can see"): the rest, and how it names.
 
-    How: "named" ("there is"), "described" ("the picture shows"), "seen" ("is visible"), or "" for a bare piece.
+    How: "named" ("there is"), "described" ("the picture shows"), "worn" ("a man wearing"), "seen" ("is visible"), or "" for a bare piece.
     """
     how, before = "", None
     piece = piece.strip()
@@ -58,6 +57,6 @@ def opened(piece: str) -> tuple[str, str]:
         for opening, manner in _OPENINGS:
             found = opening.match(piece)
             if found and found.end():
-                piece, how = piece[found.end() :].lstrip(" ,:.!"), manner or how
+                piece, how = piece[found.end() :].lstrip(" ,:.!"), how if how == "described" else manner or how
     shorter = _ENDING.sub("", piece) if not is_sentence(_ENDING.sub("", piece)) else piece
     return shorter.strip(), how or ("seen" if shorter != piece else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .claims import Heard
+from .heard import Heard
 from .lists import hear_sentences
 from .loose import Group, values_in
 from .names import hidden, plain
@@ -28,6 +28,11 @@ _ITEM_KEYS = (
     "type",
     "what",
     "title",
+    "issue",
+    "defect",
+    "problem",
+    "artefact",
+    "artifact",
 )
 _VERDICT_KEYS = re.compile(
     r"(?:is )?(?:present|visible|detected|exists?|found|there|seen|status|verdict|value|state|presence|visibility|answer|result|shown"
@@ -40,7 +45,7 @@ _ASIDE_KEYS = re.compile(
     r".*\b(?:explanations?|reasons?|reasoning|descriptions?|notes?|comments?|confidence|score|probability|likelihood|location|position|bbox|bbox 2d"
     r"|box|boxes|bounding|coordinates|colou?r"
     r"|size|severity|details?|evidence|rationale|thoughts?|thinking|analysis|summary|id|index|image|scene|caption|error|message|context|point|area"
-    r"|rating|level|text content)\b.*",
+    r"|rating|level|text content|where|part|side|region)\b.*",
     re.IGNORECASE,
 )  # fmt: skip
 _WHOLE = re.compile(
@@ -59,8 +64,8 @@ _SURE = 0.3
 _LETTERING = re.compile(r"(?:visible )?(?:texts?|words?|letter(?:ing|s)|captions?|subtitles?|titles?)", re.IGNORECASE)
 
 
-def read_structured(said: str) -> Heard | None:
-    """Hear the JSON in an answer; None when there is none."""
+def read_structured(said: str, heard: Heard) -> bool:
+    """Hear the JSON in an answer, and tell whether there is any."""
     found, rest, at = [], [], 0
     for value, begin, end in values_in(said):
         if _means(value):
@@ -69,13 +74,12 @@ def read_structured(said: str) -> Heard | None:
         at = end
     outside = plain(" ".join([*rest, said[at:]]))
     if not found or (outside and not any(one.items for one in found) and not is_label(outside)):
-        return None
-    heard = Heard()
+        return False
     for value in found:
         _hear_value(value, heard)
     if any(value.cut for value in found) and not heard.named:
         heard.doubted = True
-    return heard
+    return True
 
 
 def plain_rest(said: str) -> str:
@@ -104,7 +108,7 @@ def _hear_value(value: Any, heard: Heard) -> None:
     elif isinstance(value, Group):
         heard.nothing = heard.nothing or not (value.items or value.cut)
         for one in value.items:
-            inner = Heard()
+            inner = heard.apart()
             _hear_value(one, inner)
             # One string of a list says nothing about the next one.
             heard.add(inner)
@@ -136,7 +140,7 @@ def _hear_record(name: str, known: dict[str, Any], heard: Heard) -> None:
         one for key, one in known.items() if isinstance(one, Group) and not one.pairs and not _ASIDE_KEYS.fullmatch(key) and _means(one)
     ]
     if lists:
-        inner = Heard()
+        inner = heard.apart()
         for one in lists:
             _hear_value(one, inner)
         if inner.named or not inner.nothing:
@@ -191,7 +195,7 @@ def _hear_pair(key: str, value: Any, heard: Heard) -> None:
 
 
 def _hear_denied(value: Any, heard: Heard) -> None:
-    inner = Heard()
+    inner = heard.apart()
     _hear_value(value, inner)
     heard.denied += [*inner.named, *inner.described]
 
@@ -228,7 +232,7 @@ def _hear_words(key: str, value: str, heard: Heard) -> None:
         if said == "absent" and _LETTERING.fullmatch(key) and not denies_itself(key, value):
             said = "there"
         if is_category(key) and said == "there" and not YES.fullmatch(bare):
-            inner = Heard()
+            inner = heard.apart()
             hear_sentences(hidden(value), inner)
             if inner.named:
                 heard.add(inner)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .claims import Heard
+from .heard import Heard
 from .names import plain
 from .verdicts import judged, marked, settle
 from .words import YES, says_nothing
@@ -18,19 +18,18 @@ _TALK = re.compile(
 _VERDICT = re.compile(r"\b(?:present|visible|detected|found|status|seen|yes|verdict|presence)\b", re.IGNORECASE)
 
 
-def read_table(said: str) -> Heard | None:
-    """Hear a table; None when there is none."""
+def read_table(said: str, heard: Heard) -> bool:
+    """Hear a table, and tell whether there is one."""
     lines = [line.strip() for line in said.splitlines() if "|" in line]
     ruled = next((at for at, line in enumerate(lines) if _RULE.match(line)), None)
     framed = [line for line in lines if line.startswith("|") and line.endswith("|") and line.count("|") > 2]
     if ruled is None and len(framed) < 2:
-        return None
+        return False
     head = _cells(lines[ruled - 1]) if ruled else []
     rows = [_cells(line) for line in (lines[ruled + 1 :] if ruled is not None else framed)]
-    heard = Heard()
     for row in rows:
         _hear_row(head, row, heard)
-    return heard
+    return True
 
 
 def _cells(line: str) -> list[str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from .claims import Heard, denial_in, hear
+from .claims import hear
+from .heard import Heard
 from .names import pieces_of, plain
 from .openings import opened
-from .words import YES, says_nothing
+from .words import YES, denial_in, says_nothing
 
 Verdict = Literal["there", "absent", "unclear"]
 
@@ -111,16 +112,21 @@ def _is_list(item: re.Match[str], text: str) -> bool:
 
 def _each(text: str, heard: Heard, depth: int) -> None:
     """Hear a list whose pieces may be items."""
-    pieces = pieces_of(text)
-    if (
-        len(pieces) > 1
-        and any(_ITEM.match(piece.strip()) or _NUMBERED.match(piece.strip()) for piece in pieces)
-        and denial_in(pieces[0].split(":")[0]) is None
-    ):
-        for piece in filter(str.strip, pieces):
-            hear_item(piece, heard, depth + 1)
-    else:
+    pieces = [piece.strip() for piece in pieces_of(text) if piece.strip()]
+    items = [piece for piece in pieces if _ITEM.match(piece) or _NUMBERED.match(piece)]
+    if len(pieces) < 2 or not items or denial_in(pieces[0].split(":")[0]):
         hear(text, heard)
+        return
+    absent = False
+    for piece in pieces:
+        inner = heard.apart()
+        if absent and piece not in items:
+            # "Nudity: none, weapons": cut off, or there? As in "no nudity, no blood, weapons", nobody can tell.
+            inner.unclear = True
+        else:
+            hear_item(piece, inner, depth + 1)
+            absent = piece in items and bool(inner.denied) and not inner.named
+        heard.add(inner)
 
 
 def _claim(item: re.Match[str], heard: Heard, depth: int) -> None:
@@ -137,7 +143,7 @@ def _claim(item: re.Match[str], heard: Heard, depth: int) -> None:
         heard.deny(name)
     else:
         said = judged(verdict)
-        inner = Heard()
+        inner = heard.apart()
         if bracketed and said == "absent":
             hear(verdict, inner)
             if inner.denied and not inner.nothing:
@@ -159,7 +165,7 @@ def settle(name: str, said: Verdict, heard: Heard) -> None:
     if said == "there":
         heard.name(opened(name)[0])
     elif said == "absent":
-        heard.deny(opened(name)[0])
+        heard.deny(opened(name)[0], item=True)
     else:
         heard.unclear = True
 

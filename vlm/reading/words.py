@@ -30,6 +30,12 @@ NAMES = re.compile(
 )
 
 
+def denial_in(piece: str) -> tuple[str, str, str] | None:
+    """Find what denies in a piece: what stands before it, what behind it, and the word itself. None: nothing does."""
+    found = DENIES.search(piece)
+    return (piece[: found.start()].strip(), piece[found.end() :].strip(), found[0]) if found else None
+
+
 def says_nothing(phrase: str) -> bool:
     """Tell "none", "nothing", also said again and again."""
     said = phrase.split()
