@@ -17,7 +17,7 @@ Sought = Literal["contents", "kinds", "faults"]
 class Instruction:
     """Hold what a vision-language model is told once (`system`) and asked about each picture (`question`), and what that means for its answers.
 
-    sought: what is an answer; task: our own words for what to look for; ours: all of `system` and `question` but the user's words.
+    sought: what is an answer; task: what is to be looked for; ours: all of `system` and `question` but the user's words.
     """
 
     system: str
@@ -71,4 +71,4 @@ def instruction(name: str, words: str = "", most: int = 8) -> Instruction:
         )
     form, ours = _FORM.format(most=most), _TASKS.get(name, "")
     said = f"{_PICTURE}{ours or _OWN_WORDS}.{form}. {QUESTION}"
-    return Instruction(_PICTURE + task + form, QUESTION, _SOUGHT.get(name, "contents"), f"{name}: {ours}", said)
+    return Instruction(_PICTURE + task + form, QUESTION, _SOUGHT.get(name, "contents"), f"{name}: {task}", said)

@@ -10,7 +10,7 @@ from .names import is_caption, is_name, is_sentence, pieces_of, plain, tidy
 from .openings import opened
 from .words import BUT, denial_in, says_nothing
 
-_STATE = frozenset({
+STATE = frozenset({
     "visible", "present", "shown", "seen", "there", "here", "found", "detected", "in", "on", "at", "all", "the", "this", "image", "picture", "photo", "scene",
     "anywhere", "it", "any", "one", "so", "evident", "apparent", "noticeable", "applicable", "included", "depicted", "really", "exactly", "to", "be", "being",
     "longer", "yet", "currently",
@@ -32,7 +32,7 @@ _CLEAN = re.compile(
     r"\b(?:is|are|be|looks?|appears?|seems?)(?: to be)?(?: \w+ly)? (?:safe|fine|clean|clear|sfw|normal|okay|ok|appropriate)(?: for work)?\b", re.IGNORECASE
 )  # fmt: skip
 _FREE = re.compile(r"(\w{3,}(?: \w+)?)-free", re.IGNORECASE)
-_BESIDES = re.compile(r"(?:other than|apart from|aside from|besides)\b", re.IGNORECASE)
+_BESIDES = re.compile(r"\b(?:other than|apart from|aside from|besides|instead of)\b", re.IGNORECASE)
 # "There is a knife on the table": where it is does not belong to its name.
 _WHERE = re.compile(
     r"\s+(?:(?:on|in|at|near|behind|under|beside|above|around|next to|from) (?:the|his|her|its|their)\s.*|on top of .*|(?:that|which|who)(?:'s)?\s.*)$",
@@ -44,6 +44,7 @@ _PARTED = re.compile(r"\b(?:nor|or)\b", re.IGNORECASE)
 _ANEW = re.compile(r"^(?:an?|one|some|[1-9]\d?)\s", re.IGNORECASE)
 _NO = re.compile(r"(?:no|0|zero) (?!an? )", re.IGNORECASE)
 _THERE = re.compile(r"\w\s+(?:is |are )?(?:present|visible|detected|shown|there|seen|found)$", re.IGNORECASE)
+_ONLY = re.compile(r"(?:there (?:is|are) )?(?:only|just|simply|merely|instead)\b", re.IGNORECASE)
 _ARTICLE = re.compile(r"(?:an?|the) ", re.IGNORECASE)
 _MOST_DESCRIBED = 4
 
@@ -86,7 +87,8 @@ class _Clause:
 
     def _hear(self, piece: str) -> None:
         free = _FREE.fullmatch(piece)
-        self._heard.doubted = self._heard.doubted or bool(_BESIDES.match(piece))
+        besides = _BESIDES.search(piece)
+        self._heard.doubted = self._heard.doubted or bool(besides and (besides.start() == 0 or denial_in(piece)))
         if free:
             self._heard.deny(free[1])
         elif _UNCERTAIN.search(piece):
@@ -102,7 +104,12 @@ class _Clause:
             self._affirm(piece)
 
     def _affirm(self, piece: str) -> None:
+        if self._denials and _ONLY.match(piece):
+            # "No guns, only a knife" finds one; "no nudity, just a person" does not.
+            self._heard.doubted = True
+            return
         name, how = opened(piece)
+        how = how or ("seen" if _THERE.search(piece) else "")
         if how == "worn":
             how = "named" if self._heard.asked.sought == "contents" else "described"
         anew = _NO.match(self._denying) and _ANEW.match(piece) and not self._parted
@@ -123,13 +130,13 @@ class _Clause:
         self.denied = True
         self._denials += 1
         subject = _bare_subject(before)
-        state = all(one.lower() in _STATE for one in plain(behind).split())
+        state = all(one.lower() in STATE for one in plain(behind).split())
         if state and subject:
             self._heard.deny(_VERB_LAST.sub("", before))
             self._left(bool(_PLURAL.search(piece)), not _VERB_LAST.search(before))
             return
         self._denying = piece[len(before) :].strip()
-        self._heard.nothing = self._heard.nothing or (state and not subject)
+        self._heard.nothing = self._heard.nothing or (not subject and (state or word.lower() in ("nothing", "none")))
         self._heard.deny(behind)
         if subject:
             # "A hand without fingers", "which has no hat": something else was said besides.

@@ -10,7 +10,8 @@ from .words import denial_in
 # So many words in our order are no answer; fewer may be: "extra or fused fingers".
 _FEWEST_WORDS = 5
 _BEGINNING_WORDS = 4
-_SHORTEST_WORD = 4
+_SHORTEST_WORD = 3
+_NO_WORD_OF_IT = frozenset({"the", "and", "not", "too", "that"})
 
 
 def echoes(sentence: str, asked: Instruction) -> bool:
@@ -29,7 +30,12 @@ def repeats(said: str, asked: Instruction) -> bool:
 def asked_for(name: str, asked: Instruction) -> bool:
     """Tell a name with a word of what was to be looked for."""
     task = {_folded(word) for word in _words(asked.task)}
-    return any(_folded(word) in task for word in _words(name) if len(word) >= _SHORTEST_WORD)
+    return any(_folded(word) in task for word in _words(name) if len(word) >= _SHORTEST_WORD and word not in _NO_WORD_OF_IT)
+
+
+def in_question(name: str, asked: Instruction) -> bool:
+    """Tell what stands in the instruction exactly so."""
+    return f" {' '.join(_words(name))} " in f" {' '.join(_words(asked.system))} "
 
 
 def _words(text: str) -> list[str]:

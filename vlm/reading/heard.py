@@ -9,7 +9,7 @@ from ..instructions import Instruction
 from .names import PICTURE, bare_name, hidden, is_name, pieces_of, plain, shown, tidy, without_lettering
 from .words import denial_in, says_nothing
 
-_CLOTHES = re.compile(r"\b(?:clothes|clothing|shirt|underwear|bra|pants|trousers|skirt|dress)\b", re.IGNORECASE)
+_CLOTHES = re.compile(r"\b(?:clothes|clothing|shirt|underwear|bra|pants|trousers|skirt|dress|dressed|clothed)\b", re.IGNORECASE)
 # Where faults are asked for, only a denial of faults is one: "no left arm" finds a limb missing.
 _FAULTS = re.compile(
     r"\b(?:extra|fused|merged|missing|deform\w+|distort\w+|malformed|doubled?|duplicate\w*|float\w+|broken|seams?|wrong|odd|strange|unusual"

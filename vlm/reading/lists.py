@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from .echoes import echoes
 from .heard import Heard
 from .names import plain, without_spells
-from .openings import opened
+from .openings import opened, without_adverbial
 from .verdicts import denies, hear_item, is_aside, marked, settle
 from .words import WIDE, YES, says_nothing
 
@@ -20,7 +20,7 @@ _BULLET = re.compile(
 _CHECK = re.compile(r"^\s*\[(?P<mark>[ xX]?)\]\s+")
 _INLINE = re.compile(r"\s+\d{1,2}[.)]\s+")
 _HEADING = re.compile(r"^\s*#{1,6}\s+")
-_SENTENCE_END = re.compile(rf"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)(?<!\bSt\.)(?<!\b[A-Z]\.)\s+|(?<=\u3002)\s*|(?<=[!?])(?=[{WIDE}])")
+_SENTENCE_END = re.compile(rf"(?<=[.!?;])(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)(?<!\bSt\.)(?<!\b[A-Z]\.)\s+|(?<=\u3002)\s*|(?<=[!?])(?=[{WIDE}])")
 _ORDER = re.compile(r"^\W*(?:please )?(?:ignore|disregard|forget)\b.*\b(?:previous|prior|above|instructions?)\b", re.IGNORECASE)
 _ROLE = re.compile(r"^\s*(?:assistant|model|response|output|answer)\s*(?::|\n)\s*", re.IGNORECASE)
 _PAIR = (
@@ -53,7 +53,10 @@ def read_lines(said: str, heard: Heard) -> None:
         elif check is not None:
             settle(line, "there" if check else "absent", heard)
         elif bullet:
-            _hear_bullet(line, heard)
+            # Bullets are not about each other.
+            inner = heard.apart()
+            hear_sentences(line, inner)
+            heard.add(inner)
         else:
             hear_sentences(line, talk if listed else heard)
             if listed and not _OPPOSED.match(line):
@@ -85,17 +88,10 @@ def _lines(text: str) -> Iterator[tuple[bool, bool | None, str]]:
                 yield bool(bullet) or check is not None, None if check is None else bool(check["mark"].strip()), one.strip()
 
 
-def _hear_bullet(line: str, heard: Heard) -> None:
-    if re.match(r"^[^:.]{1,60}:", line) or not _SENTENCE_END.search(line):
-        hear_item(line, heard)
-    else:
-        hear_sentences(line, heard)
-
-
 def hear_sentences(line: str, heard: Heard) -> None:
     """Hear the sentences of a line, up to a comment; a question goes with the answer behind it."""
     asked = None
-    for sentence in [one.strip() for one in _SENTENCE_END.split(line) if one and one.strip()]:
+    for sentence in [without_adverbial(one.strip()) for one in _SENTENCE_END.split(line) if one and one.strip()]:
         if asked is not None:
             sentence = _answered(asked, sentence, heard)
             asked = None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from .words import NAMES, WIDE, says_nothing
+from .words import LABEL, NAMES, WIDE, says_nothing
 
 # Longer ones are sentences, not names of things. Chinese and Japanese names have no spaces.
 MOST_WORDS, MOST_CHARACTERS, MOST_WIDE = 6, 60, 12
 LONGEST = 1000
-PICTURE = r"(?:image|picture|photo|photograph|scene|drawing|painting|illustration|frame|artwork|screenshot)"
+PICTURE = r"(?:image|picture|photo|photograph|scene|drawing|painting|illustration|artwork|screenshot)"
 
 _SPELL = re.compile(r"\b(?:embedding|lora|lyco|lycoris|hypernet|wildcard)\s*[:`\"*_#]*:\s*[^,;\n]*", re.IGNORECASE)
 _WEIGHT = re.compile(r"\s*:\s*-?\d+(?:\.\d+)?")
@@ -19,7 +19,7 @@ _BRACKETED = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|\{[^{}]*\}")
 # Besides letters, marks and digits only these come through.
 _PLAIN = " '-.&!"
 _ENDS = " .,;:!?'-&\u3001\u3002"
-_ARTICLE = re.compile(r"^(?:an?|the|some|any|several)\s+(?=\S)", re.IGNORECASE)
+_ARTICLE = re.compile(r"^(?:an?|the|some|any|several|visible)\s+(?=\S)", re.IGNORECASE)
 _PLACE = (
     rf"(?:(?:at|in|on|near|along|across) )?(?:the )?(?:very )?(?:(?:bottom|top|upper|lower|left|right|far|middle|centre|center)[- ]?){{1,3}}(?:hand )?"
     rf"(?:corner|side|edge|part|half|third|area)?(?: of (?:the|this) {PICTURE})?"
@@ -50,13 +50,14 @@ _VAGUE = re.compile(
     rf"(?:(?:quite|very|too|completely) )?(?:unclear|unknown|uncertain|unsure|undefined|everything|anything|something|fine|okay?|good|normal|safe"
     rf"|unsafe|yes|true|false|visible"
     rf"|present|found|detected|other|others|etc|else|all|here|there|s\d{{1,2}}|(?:safe )?{PICTURE}|sure|certainly|of course|mild|low|minimal|system"
-    rf"|user|assistant|json|description)",
+    rf"|user|assistant|json|description|an?|the|i|even|first|now|nobody)",
     re.IGNORECASE,
 )
 _DENYING = re.compile(
     r"^(?:non|not)[- ]\w|\w-free$|^(?:(?:fully|partially|completely) )?(?:clothed|dressed)\b|\b(?:ok(?:ay)?|fine|normal|intact)$",
     re.IGNORECASE,
 )
+_PLACED = re.compile(r"(?:in|on|at|of|to|from|for|by|due to|given|despite|among|regarding)\b", re.IGNORECASE)
 _CAPTION = re.compile(
     rf"\b(?:{PICTURE}|portrait|close-?up|view|shot) (?:of|with|that|showing)\b"
     rf"|^(?:(?:blurr\w*|noisy|unfinished|abstract|out-?\s?of-?\s?focus|low resolution|unclear|incomplete) )+{PICTURE}$",
@@ -153,6 +154,8 @@ def is_name(phrase: str) -> bool:
         bool(listed)
         and not is_sentence(phrase)
         and not is_caption(phrase)
+        and not _PLACED.match(phrase)
+        and not (len(listed) > 1 and LABEL.fullmatch(phrase))
         and not (_VAGUE.fullmatch(phrase) or _DENYING.search(phrase))
         and len(listed) <= MOST_WORDS
         and len(full) <= MOST_CHARACTERS

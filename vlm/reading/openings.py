@@ -10,6 +10,15 @@ _SEE = r"(?:see|notice|observe|detect|find|spot|identify|recogni[sz]e|make out)"
 _PERSON = (
     r"(?:(?:(?:an?|the|one|his|her)(?: \w+)? )?(?:man|woman|person|boy|girl|child|figure|character|people|lady|guy)|s?he)(?: is| are)?"
 )
+# "Due to the blur,", "In the foreground,", "Clearly,", "Even though it is blurred,": what follows is said, and this is not.
+_ADVERBIAL = re.compile(
+    rf"^\W*(?:(?:even though|although|though|since|because|as|while) (?:(?:it|this|the (?:\w+ )?{PICTURE})(?: is|'s) [^,:;.]{{1,40}}|blurr\w+)"
+    r"|(?:due to|given|despite|of|out of|in|on|at|to|from|for|among|regarding|based on|as far as|upon|with the given) [^,:;.]{1,60}"
+    r"|clearly|specifically|additionally|furthermore|moreover|notably|actually|honestly|currently|unfortunately|(?:first|second|third)(?:ly)?|finally|now"
+    r"|here|still|overall|so far)"
+    r"(?:,\s*(?=\S)|\s+(?=(?:there (?:is|are)|i (?:can )?see)\b))",
+    re.IGNORECASE,
+)
 _FORMS = (
     # (what opens a list of names, how it names)
     (
@@ -34,7 +43,7 @@ _FORMS = (
     (r"(?:it|this|that|these|they)(?:'s| is| are|'re| looks like| look like| (?:appears?|seems?) (?:to be|like|as if)|(?=\s+looks like))(?= (?:an?"
     r"|the|some|two|three|likely|probably)\b)", "described"),
     (rf"{_PERSON} (?:holding|holds|carrying|carries|using)\b", "named"),
-    (rf"{_PERSON} (?:wearing|wears)\b", "worn"),
+    (rf"(?:{_PERSON}|(?:is|are)) (?:wearing|wears)\b", "worn"),
     (r"(?:here (?:is|are)|the (?:answer|negative prompt) (?:is|would be)|visible (?:are|is)|present (?:are|is))\b", "named"),
 )  # fmt: skip
 _OPENINGS = tuple((re.compile(rf"(?:{opening})", re.IGNORECASE), how) for opening, how in _FORMS)
@@ -43,6 +52,11 @@ _ENDING = re.compile(
     r"|identified))(?: (?:in|on|at|near) .*)?$|\s+(?:yes|true)$",
     re.IGNORECASE,
 )  # fmt: skip
+
+
+def without_adverbial(sentence: str) -> str:
+    """Drop what a sentence only begins with."""
+    return _ADVERBIAL.sub("", sentence)
 
 
 def opened(piece: str) -> tuple[str, str]:

@@ -28,7 +28,7 @@ _PONDERING = re.compile(
     r"\blet'?s (?:see|look|think|check|examine|analy[sz]e)\b|\blet me (?:look|see|think|check|examine|analy[sz]e|start)\b|\bthe user (?:wants|said|asks|asked|is)\b"
     r"|(?:^|[.!?]\s+)(?:wait|hmm+)\b|^\W*got it\b|\u7528\u6237"
     r"|\b(?:i|we) (?:need to|have to|should|must|will) (?:check|look|name|list|find|identify|answer|figure|say|output|analy[sz]e)\b"
-    r"|\b(?:the|my) task(?:\s*:| is\b| was\b)|\bthe instructions? says?\b",
+    r"|\b(?:the|my) task(?:\s*:| is\b| was\b)|\bthe instructions? says?\b|\bcheck (?:for|whether|if)\b",
     re.IGNORECASE,
 )
 _BOXED = re.compile(r"\\boxed\s*\{([^{}]*)\}")

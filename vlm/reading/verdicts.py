@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from .claims import hear
+from .claims import STATE, hear
+from .echoes import asked_for, in_question
 from .heard import Heard
 from .names import pieces_of, plain
 from .openings import opened
-from .words import YES, denial_in, says_nothing
+from .words import LABEL, YES, denial_in, says_nothing
 
 Verdict = Literal["there", "absent", "unclear"]
 
@@ -18,14 +19,8 @@ _ITEM = re.compile(
     r"^(?P<name>[^:(\[\u2013\u2014\u2192=]{1,100}?)[*_]*\s*(?::[*_]*(?!\s*-?\d)|\s[-\u2013\u2014]\s|[\u2013\u2014]\s|\s?[-=]>|=|\u2192"
     r"|(?P<bracket>[(\[]))\s*(?P<verdict>.*)$", re.DOTALL
 )  # fmt: skip
-_NUMBERED = re.compile(r"^(?P<name>[^:=(\[]{1,60}?)[*_]*\s*(?:[:=]|\s-\s)[*_]*\s*(?P<number>\d{1,6}(?:\.\d{1,6})?)\s*(?P<share>%?)$")
+_NUMBERED = re.compile(r"^(?P<name>[^:=(\[]{1,100}?)[*_]*\s*(?:[:=]|\s-\s)[*_]*\s*(?P<number>\d{1,6}(?:\.\d{1,6})?)\s*(?P<share>%?)\.?$")
 _NEXT = re.compile(r"[,;]\s*[^\s,;:=][^,;:=]{0,40}?(?:[:=]|\s[-\u2013\u2014]\s)")
-_LABEL = re.compile(
-    r"\b(?:prompt|negatives?|answer|unwanted|avoid|elements?|objects?|things?|items?|problems?|issues?|concerns?|art[ei]facts?|list|following|visible"
-    r"|present|found|detected"
-    r"|identified|see|contains|shows|includes|here|results?|response|output|assistant|model|names?|elsewhere|seen)\b",
-    re.IGNORECASE,
-)
 _ASIDE = re.compile(
     r"(?:(?:please|side|additional|important) )?(?:notes?|explanations?|reasons?|reasoning|rationale|comments?|remarks?|confidence|score|location"
     r"|position|colou?r|size|description"
@@ -34,18 +29,13 @@ _ASIDE = re.compile(
     r"|bounding box|bbox|coordinates|p\.?s|overall|assessment|input|question|count)",
     re.IGNORECASE,
 )  # fmt: skip
-_OUGHT = re.compile(r"\b(?:should|must|ought|shall|may)(?:n't| not)\b", re.IGNORECASE)
+_OUGHT = re.compile(r"\b(?:should|must|ought|shall|may)(?:n't| not)\b|\bnot allowed\b", re.IGNORECASE)
 _CATEGORY = re.compile(
     r"(?:nudity|nude content|sexual(?: content|ity)?|violence|violent content|weapons?|drugs?|gore|hate(?:ful)? symbols?|symbols?|anatomy|limbs?"
     r"|marks?|clothing|others?|\u6b66\u5668|\u88f8\u9732)", re.IGNORECASE
 )  # fmt: skip
-# These are never names of things.
-_KIND = re.compile(
-    r"(?:the |its )?(?:visual |usual |main |artistic )?(?:styles?|surroundings?|subjects?|(?:main )?objects?|setting|genre|medium|background|foreground|type|category"
-    r"|categories|kind)", re.IGNORECASE
-)  # fmt: skip
 _UNCLEAR = re.compile(
-    r"^\W*(?:low|minimal|slight|some doubt|unclear|unknown|uncertain|unsure|maybe|possibl[ey]|perhaps|partial\w*|moderate|medium|ambiguous"
+    r"^\W*(?:low|minimal|slight|some doubt|unclear|unknown|uncertain|unsure|maybe|possibl[ey]|perhaps|partial\w*(?! visible)|moderate|medium|ambiguous"
     r"|questionable|\?+)\b", re.IGNORECASE
 )  # fmt: skip
 _COVERED = re.compile(r"\b(?:clothed|dressed|covered|safe|clean|fine|normal)\b", re.IGNORECASE)
@@ -78,7 +68,7 @@ def is_category(name: str) -> bool:
 def is_label(name: str) -> bool:
     """Tell the name of a list."""
     name = plain(name)
-    return len(name.split()) <= 12 and bool(_LABEL.search(name) or _KIND.fullmatch(name) or not opened(name)[0])
+    return bool(LABEL.fullmatch(name) or not opened(name)[0])
 
 
 def denies(label: str) -> bool:
@@ -89,25 +79,36 @@ def denies(label: str) -> bool:
 def hear_item(text: str, heard: Heard, depth: int = 0) -> None:
     """Hear an item, or a sentence that is none. depth: how many lists it stands in."""
     text = text.strip(" *_\t")
+    item, numbered = _ITEM.match(text), _NUMBERED.match(text)
     if depth > _DEEPEST:
         heard.unclear = True
-        return
-    item, numbered = _ITEM.match(text), _NUMBERED.match(text)
-    if numbered:
-        settle(numbered["name"], counted(float(numbered["number"]), bool(numbered["share"])), heard)
+    elif numbered:
+        _settle_all(numbered["name"], counted(float(numbered["number"]), bool(numbered["share"])), heard)
     elif item is None or _is_list(item, text):
         _each(text, heard, depth)
+    elif not item["bracket"] and len(pieces_of(item["name"])) > 1 and not is_label(item["name"]) and not is_aside(item["name"]):
+        said = judged(item["verdict"])
+        if said == "absent":
+            _settle_all(item["name"], said, heard)
+        else:
+            _each(text, heard, depth)
     else:
         _claim(item, heard, depth)
 
 
 def _is_list(item: re.Match[str], text: str) -> bool:
     """Tell a list that has items in it from one item."""
-    name = item["name"]
-    several = _NEXT.search(item["verdict"]) or re.search(r"[,;\u3001]", name)
-    return (
-        not plain(name) or bool(item["bracket"] and len(pieces_of(text)) > 1) or bool(several and not is_label(name) and not is_aside(name))
-    )
+    several = _NEXT.search(item["verdict"]) and not is_label(item["name"]) and not is_aside(item["name"])
+    return not plain(item["name"]) or bool(several) or bool(item["bracket"] and len(pieces_of(text)) > 1)
+
+
+def _settle_all(name: str, said: Verdict, heard: Heard) -> None:
+    """Take all names of a list with one verdict. In "hat, glasses: none" it may be the last one's, unless this is the list that was asked for."""
+    names = pieces_of(name)
+    for one in names:
+        settle(one, said, heard)
+    if said == "absent" and len(names) > 1 and not all(in_question(one, heard.asked) for one in names):
+        heard.unclear = True
 
 
 def _each(text: str, heard: Heard, depth: int) -> None:
@@ -120,7 +121,7 @@ def _each(text: str, heard: Heard, depth: int) -> None:
     absent = False
     for piece in pieces:
         inner = heard.apart()
-        if absent and piece not in items:
+        if absent and piece not in items and not says_nothing(plain(piece)):
             # "Nudity: none, weapons": cut off, or there? As in "no nudity, no blood, weapons", nobody can tell.
             inner.unclear = True
         else:
@@ -151,13 +152,23 @@ def _claim(item: re.Match[str], heard: Heard, depth: int) -> None:
                 settle(name, "there", heard)
                 heard.add(inner)
                 return
-        if is_category(name) and said != "absent":
-            hear(verdict, inner)
-        specific = [one for one in inner.named if len(one.split()) <= _SPECIFIC_WORDS and not _PREPOSITION.search(one)]
-        if specific and len(specific) == len(inner.named) and not YES.fullmatch(plain(verdict)):
+        if _lists(name, verdict, said, inner):
             heard.add(inner)
         else:
             settle(name, said, heard)
+
+
+def _lists(name: str, verdict: str, said: Verdict, inner: Heard) -> bool:
+    """Tell whether what is said of a name are names themselves, as after "Weapons" and after labels that nobody foresaw; `inner` hears them.
+
+    Where faults are asked for, what follows is where they are: "floating objects: cup, chair".
+    """
+    if said == "absent" or YES.fullmatch(plain(verdict)):
+        return False
+    hear(verdict, inner)
+    specific = [one for one in inner.named if len(one.split()) <= _SPECIFIC_WORDS and not _PREPOSITION.search(one)]
+    unforeseen = inner.asked.sought != "faults" and not asked_for(name, inner.asked) and len(specific) == len(pieces_of(verdict)) > 1
+    return len(specific) == len(inner.named) > 0 and (is_category(name) or unforeseen)
 
 
 def settle(name: str, said: Verdict, heard: Heard) -> None:
@@ -189,9 +200,10 @@ def judged(verdict: str) -> Verdict:
 
 def denies_itself(name: str, verdict: str) -> bool:
     """Tell "no text visible", said of a text, from "NO ENTRY", which is its lettering."""
-    heard, own = Heard(), set(name.casefold().split())
+    heard = Heard()
     hear(verdict, heard)
-    return heard.nothing or any(own & set(one.casefold().split()) for one in heard.denied)
+    denied = set(" ".join(heard.denied).casefold().split())
+    return (heard.nothing and denied <= STATE) or bool(denied & set(name.casefold().split()))
 
 
 def _hedged(verdict: str) -> bool:

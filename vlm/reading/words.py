@@ -12,13 +12,23 @@ NOTHING = re.compile(
     re.IGNORECASE,
 )
 DENIES = re.compile(
-    r"\b(?:no|not|never|cannot|\w+n't|cant|dont|neither|nor|none|nothing|nobody|lacks?|lacking|lack of|absent(?!-)|absence of|free (?:of|from)"
+    r"\b(?:no|not|never|cannot|\w+n't|cant|dont|neither|nor|none|nothing|lacks?|lacking|lack of|absent(?!-)|absence of|free (?:of|from)"
     r"|devoid of|zero|unlikely|invisible|undetected|without|w/o)(?<!')(?![\w'])|^0(?= )",
     re.IGNORECASE,
 )
 BUT = re.compile(r"\b(?:but|however|although|though|while|whereas|yet|nevertheless)\b", re.IGNORECASE)
 YES = re.compile(
     r"yes|yeah|yep|y|true|present|visible|detected|there(?: is)?|seen|likely|probably|high|checked|found|positive", re.IGNORECASE
+)
+# The name of a list, and nothing else: "the visible unwanted elements".
+LABEL = re.compile(
+    r"(?:(?:the|an?|my|your|its|this|that|these|those|of|in|from|to|for|is|are|be|i|you|we|can|could|must|should|not|only|what|which|here|following|final|short"
+    r"|most|main|usual|visual|artistic|ordinary|obvious|possible|specific(?:ally)?|visible|present|absent|found|detected|identif(?:y|ied)|seen|see|shown|flagged|listed"
+    r"|unwanted|undesir\w+|unsafe|sensitive|forbidden|prohibited|allowed|inappropriate|wrong|negatives?|prompt|answers?|avoid|elements?|objects?|things?|items?"
+    r"|contents?|issues?|problems?|concerns?|violations?|art[ei]facts?|findings?|defects?|flaws?|errors?|anomal(?:y|ies)|observations?|warnings?|tags?|keywords?"
+    r"|labels?|names?|lists?|results?|response|reply|output|assistant|model|picture|image|photo|looks?|contains|shows|includes|elsewhere|json|asked|q"
+    r"|styles?|surroundings?|subjects?|setting|genre|medium|background|foreground|type|categor(?:y|ies)|kind)(?: |$)){1,12}",
+    re.IGNORECASE,
 )
 # What seems to deny, to join or to say something, and names a thing.
 NAMES = re.compile(
