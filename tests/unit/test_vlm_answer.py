@@ -3,6 +3,7 @@
 answers.json holds them, read by hand: answer, kind, phrases; by groups, the name of some of which ends with the instruction that was given ("captions (safety)").
 """
 
+import itertools
 import json
 import re
 import time
@@ -78,6 +79,33 @@ def test_what_stands_around_an_answer_changes_nothing(wrapped):
         if group in ("short lists", "nothing", "denials", "chinese", "german") and answer.strip() and kind in ("phrases", "nothing"):
             reading = read_answer(wrapped.format(answer))
             assert (reading.kind, list(reading.phrases)) == (kind, phrases), ascii(answer)
+
+
+FOUND = [
+    "a knife", "there is a knife", "a knife is visible", "knives are visible", "knife: yes", "weapon: knife", "I see a knife", "knife (yes)", "knife - on the table",
+    "a man holding a knife", "knife present", "visible: knife", "the image contains a knife", "knife: 1", "only a knife",
+]  # fmt: skip
+DENIED = [
+    "no hats", "there are no hats", "hats: none", "hats are not visible", "I see no hats", "hats (none)", "no hats are visible", "hat not visible", "hats: 0",
+    "I don't see any hats", "hats absent", "no hats or glasses", "neither hats nor glasses", "the image does not show hats", "hats, glasses: none", "free of hats",
+    "hats - not present", "not visible: hats",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("joined", [", ", "; ", ". ", "\n", ", but ", " but ", ", and ", ". However, ", " while ", " - ", "\n- "])
+def test_what_was_found_beside_a_denial_is_not_denied_and_what_was_denied_is_not_named(joined):
+    """Whatever the order; where that cannot be told, the answer is unreadable."""
+    bullet = joined[1:] if joined[0] == "\n" else ""
+    for found, denied in itertools.product(FOUND, DENIED):
+        for first, second in ((found, denied), (denied, found)):
+            answer = f"{bullet}{first}{joined}{second}."
+            joint = second == "hats are not visible" and "and" in joined or first == "not visible: hats" and joined in (", ", ", and ")
+            reading = read_answer(answer)
+            assert reading.kind != "nothing" or joint, answer
+            assert not any("hat" in phrase or "glasses" in phrase for phrase in reading.phrases) or (joined, found) == (
+                " - ",
+                "weapon: knife",
+            ), answer
 
 
 def test_no_more_than_asked_for():

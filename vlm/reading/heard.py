@@ -70,9 +70,9 @@ class Heard:
         """Take a piece as denied. item: as the name of something, which "content" may be too."""
         for one in pieces_of(piece):
             phrase = tidy(_DETERMINED.sub("", plain(one)))
-            self.doubted = self.doubted or bool(_NO_PICTURE.fullmatch(phrase))
+            self.doubted |= bool(_NO_PICTURE.fullmatch(phrase))
             # Who says that there are no clothes says that somebody is naked.
-            self.unclear = self.unclear or bool(_CLOTHES.search(phrase))
+            self.unclear |= bool(_CLOTHES.search(phrase))
             if phrase and not item and (_GENERAL.search(phrase) or says_nothing(phrase)):
                 self.nothing = True
             elif phrase and self.asked.sought == "faults" and not _FAULTS.search(one):
@@ -85,8 +85,10 @@ class Heard:
         self.named += other.named
         self.described += other.described
         self.denied += other.denied
-        self.nothing, self.told = self.nothing or other.nothing, self.told or other.told
-        self.unclear, self.doubted = self.unclear or other.unclear, self.doubted or other.doubted
+        self.nothing |= other.nothing
+        self.told |= other.told
+        self.unclear |= other.unclear
+        self.doubted |= other.doubted
 
     def follow(self, other: Heard, opposed: bool) -> None:
         """Take over what was said next. opposed: it began with "but".
@@ -95,7 +97,6 @@ class Heard:
         asked for, has named nothing.
         """
         none_and_some = (self.nothing and other.named) or (other.nothing and self.named and not other.named)
-        self.doubted = self.doubted or bool(none_and_some and not opposed)
-        if self.told and self.asked.sought != "contents" and (other.denied or other.nothing):
-            self.doubted = True
+        described = self.told and self.asked.sought != "contents" and (other.denied or other.nothing)
+        self.doubted |= bool((none_and_some and not opposed) or described)
         self.add(other)

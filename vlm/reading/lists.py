@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from .echoes import echoes
 from .heard import Heard
 from .names import plain, without_spells
-from .openings import opened, without_adverbial
+from .openings import without_adverbial
 from .verdicts import denies, hear_item, is_aside, marked, settle
-from .words import WIDE, YES, says_nothing
+from .words import WIDE, says_nothing
 
 MOST_LINES = 400
 _BULLET = re.compile(
@@ -20,7 +20,9 @@ _BULLET = re.compile(
 _CHECK = re.compile(r"^\s*\[(?P<mark>[ xX]?)\]\s+")
 _INLINE = re.compile(r"\s+\d{1,2}[.)]\s+")
 _HEADING = re.compile(r"^\s*#{1,6}\s+")
-_SENTENCE_END = re.compile(rf"(?<=[.!?;])(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)(?<!\bSt\.)(?<!\b[A-Z]\.)\s+|(?<=\u3002)\s*|(?<=[!?])(?=[{WIDE}])")
+_SENTENCE_END = re.compile(
+    rf"(?<=[.!?;])(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)(?<!\bSt\.)(?<!\b[A-Z]\.)\s+|(?<=[)\]])\s+[-\u2013\u2014]\s+|(?<=\u3002)\s*|(?<=[!?])(?=[{WIDE}])"
+)
 _ORDER = re.compile(r"^\W*(?:please )?(?:ignore|disregard|forget)\b.*\b(?:previous|prior|above|instructions?)\b", re.IGNORECASE)
 _ROLE = re.compile(r"^\s*(?:assistant|model|response|output|answer)\s*(?::|\n)\s*", re.IGNORECASE)
 _PAIR = (
@@ -28,6 +30,8 @@ _PAIR = (
     (r"\bnot safe for work\b", "NSFW"),
     (r"\bsafe for work\b", "SFW"),
     (r"\b(?:this|that|these) is no (?=\w)", "no "),
+    # "Hats? No." is an item; other questions are ours.
+    (r"(?:(?m:^)|(?<=[.!?,]))\s*((?!what|which|who|where|how)[^.!?\n]{1,80})\?\s+(?=(?:yes|no|none)\b)", r" \1: "),
 )
 _OPPOSED = re.compile(r"^\W*(?:but|however|though|although|nevertheless)\b", re.IGNORECASE)
 
@@ -89,12 +93,8 @@ def _lines(text: str) -> Iterator[tuple[bool, bool | None, str]]:
 
 
 def hear_sentences(line: str, heard: Heard) -> None:
-    """Hear the sentences of a line, up to a comment; a question goes with the answer behind it."""
-    asked = None
+    """Hear the sentences of a line, up to a comment."""
     for sentence in [without_adverbial(one.strip()) for one in _SENTENCE_END.split(line) if one and one.strip()]:
-        if asked is not None:
-            sentence = _answered(asked, sentence, heard)
-            asked = None
         bare = sentence.strip(" *_(\"'")
         if echoes(sentence, heard.asked):
             heard.unclear = True
@@ -104,24 +104,7 @@ def hear_sentences(line: str, heard: Heard) -> None:
             return
         if is_aside(bare.split(":")[0]) and ":" in bare:
             return
-        if sentence.endswith("?"):
-            asked = sentence
-        elif sentence:
+        if not sentence.endswith("?"):
             inner = heard.apart()
             hear_item(sentence, inner)
             heard.follow(inner, bool(_OPPOSED.match(sentence)))
-
-
-def _answered(asked: str, sentence: str, heard: Heard) -> str:
-    """Take the answer to a question from the beginning of the next sentence, and give the rest."""
-    first = re.match(r"^(\w+)(?:\W+|$)", sentence)
-    said = "there" if first and YES.fullmatch(first[1]) else "absent" if first and says_nothing(first[1]) else None
-    if first is None or said is None:
-        return sentence
-    subject = opened(asked.strip(" ?"))[0]
-    if re.match(r"(?:what|which|who|where|how|do|does|can|is|are)\b", subject, re.IGNORECASE):
-        heard.unclear = heard.unclear or said == "there"
-        heard.nothing = heard.nothing or said == "absent"
-    else:
-        settle(subject, "there" if said == "there" else "absent", heard)
-    return sentence[first.end() :]

@@ -69,6 +69,9 @@ _JOINS = re.compile(
     r"|\b(?:break|and|or|nor|as well as|along with|such as|including)\b|\be\.g\.",
     re.IGNORECASE,
 )
+_CLOSED = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|\"[^\"]*\"|\u201c[^\u201d]*\u201d")
+_OPENED = re.compile('[(\\["\u201c]')
+_DEEPEST = 4
 _LINE_IN_QUOTES = re.compile(r"\s*[\"\u201c]([^\"\u201c\u201d]*)[\"\u201d]\s*")
 _QUOTED = re.compile(r"[\"\u201c]([^\"\u201c\u201d\n]{1,200})[\"\u201d]|(?<!\w)'([^'\n]{1,200})'(?!\w)")
 _AWAY = 0xF0000
@@ -137,13 +140,8 @@ def tidy(piece: str) -> str:
 
 
 def is_sentence(phrase: str) -> bool:
-    """Tell what says something about a thing, or orders something."""
-    return bool(_CLAUSE.match(phrase) or _SENTENCE.search(phrase))
-
-
-def is_caption(phrase: str) -> bool:
-    """Tell what names the picture and not what is to be seen: "a photo of a cat", "blurry image"."""
-    return bool(_CAPTION.search(phrase))
+    """Tell what says something about a thing, orders something, or names the picture and not what is to be seen in it."""
+    return bool(_CLAUSE.match(phrase) or _SENTENCE.search(phrase) or _CAPTION.search(phrase))
 
 
 def is_name(phrase: str) -> bool:
@@ -153,13 +151,10 @@ def is_name(phrase: str) -> bool:
     return (
         bool(listed)
         and not is_sentence(phrase)
-        and not is_caption(phrase)
         and not _PLACED.match(phrase)
         and not (len(listed) > 1 and LABEL.fullmatch(phrase))
         and not (_VAGUE.fullmatch(phrase) or _DENYING.search(phrase))
-        and len(listed) <= MOST_WORDS
-        and len(full) <= MOST_CHARACTERS
-        and len(_WIDE.findall(full)) <= MOST_WIDE
+        and (len(listed) <= MOST_WORDS and len(full) <= MOST_CHARACTERS and len(_WIDE.findall(full)) <= MOST_WIDE)
         and len({one.casefold() for one in listed}) > len(listed) // 2
         and any(c.isalpha() for c in full)
     )
@@ -167,30 +162,13 @@ def is_name(phrase: str) -> bool:
 
 def pieces_of(text: str) -> list[str]:
     """Split at commas and at words that join names, where no bracket is open; a bracket or a quotation that is never closed was cut off, and is left out."""
-    text = _whole(text)
-    depth, depths = 0, []
-    for c in text:
-        depth = max(0, depth + (c in "([") - (c in ")]"))
-        depths.append(depth)
-    found, at = [], 0
-    for match in _JOINS.finditer(text):
-        if depths[match.start()] == 0:
-            found.append(text[at : match.start()])
-            at = match.end()
-    return [*found, text[at:]]
-
-
-def _whole(text: str) -> str:
-    """Cut off what a bracket or a quotation mark that is never closed begins."""
-    open_at: list[int] = []
-    for at, c in enumerate(text):
-        if c in "([":
-            open_at.append(at)
-        elif c in ")]" and open_at:
-            open_at.pop()
-    cut = open_at[0] if open_at else len(text)
-    if text.count('"') % 2:
-        cut = min(cut, text.rindex('"'))
-    if text.count("\u201c") > text.count("\u201d"):
-        cut = min(cut, text.rindex("\u201c"))
-    return text[:cut]
+    closed = text
+    for _ in range(_DEEPEST):
+        closed = _CLOSED.sub(lambda found: "\0" * len(found[0]), closed)
+    opened = _OPENED.search(closed)
+    end = opened.start() if opened else len(text)
+    at, found = 0, []
+    for join in _JOINS.finditer(closed, 0, end):
+        found.append(text[at : join.start()])
+        at = join.end()
+    return [*found, text[at:end]]

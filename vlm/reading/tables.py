@@ -7,15 +7,10 @@ import re
 from .heard import Heard
 from .names import plain
 from .verdicts import judged, marked, settle
-from .words import YES, says_nothing
+from .words import ASIDE, VERDICT, YES, says_nothing
 
 _RULE = re.compile(r"^[\s|:\-]*-{2,}[\s|:\-]*$")
 _NUMBER = re.compile(r"\W*\d*\W*")
-# Columns that say more about a thing than whether it is there.
-_TALK = re.compile(
-    r"\b(?:notes?|descriptions?|locations?|positions?|comments?|details?|explanations?|confidence|reasons?)\b", re.IGNORECASE
-)
-_VERDICT = re.compile(r"\b(?:present|visible|detected|found|status|seen|yes|verdict|presence)\b", re.IGNORECASE)
 
 
 def read_table(said: str, heard: Heard) -> bool:
@@ -43,8 +38,10 @@ def _hear_row(head: list[str], row: list[str], heard: Heard) -> None:
     if named is None:
         return
     others = [(titles[at], cell) for at, cell in enumerate(row) if at > named and plain(cell)]
-    verdicts = [cell for title, cell in others if _VERDICT.search(title) or _is_verdict(cell)]
-    said = [judged(cell) for cell in verdicts] or [judged(cell) for title, cell in others if not _TALK.search(title)]
+    verdicts = [cell for title, cell in others if re.search(rf"\b{VERDICT}\b", title, re.IGNORECASE) or _is_verdict(cell)]
+    said = [judged(cell) for cell in verdicts] or [
+        judged(cell) for title, cell in others if not re.search(rf"\b{ASIDE}\b", title, re.IGNORECASE)
+    ]
     said = said or ["absent" for title, cell in others if judged(cell) == "absent"]
     settle(row[named], "absent" if "absent" in said else "unclear" if "unclear" in said else "there", heard)
 

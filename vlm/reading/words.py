@@ -7,27 +7,39 @@ import re
 # Chinese and Japanese letters: they are written without spaces.
 WIDE = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
 
-NOTHING = re.compile(
-    r"none|nothing|nope|no|n[ /]?a|false|null|nil|not any(?:thing)?|zero|sfw|safe|clean|all clear|clear|empty|negative|not applicable",
-    re.IGNORECASE,
-)
+NOTHING = re.compile(r"none|nothing|nope|no|n[ /]?a|false|null|nil|zero|0|not any(?:thing)?|not applicable", re.IGNORECASE)
 DENIES = re.compile(
     r"\b(?:no|not|never|cannot|\w+n't|cant|dont|neither|nor|none|nothing|lacks?|lacking|lack of|absent(?!-)|absence of|free (?:of|from)"
     r"|devoid of|zero|unlikely|invisible|undetected|without|w/o)(?<!')(?![\w'])|^0(?= )",
     re.IGNORECASE,
 )
-BUT = re.compile(r"\b(?:but|however|although|though|while|whereas|yet|nevertheless)\b", re.IGNORECASE)
 YES = re.compile(
     r"yes|yeah|yep|y|true|present|visible|detected|there(?: is)?|seen|likely|probably|high|checked|found|positive", re.IGNORECASE
 )
+FINE = r"(?:safe|clean|sfw|fine|normal|intact|okay|ok|appropriate)"
+HEDGES = re.compile(
+    r"\b(?:maybe|perhaps|possibl[ey]|might|may (?:be|contain|show)|could be|unclear|uncertain|ambiguous|questionable"
+    r"|not (?:entirely |completely |quite )?(?:sure|certain|clear)|(?:hard|difficult|impossible) to|(?:can't|cannot|can not) (?:tell|determine|judge|say)"
+    r"|(?:too|so) \w+ to)\b",
+    re.IGNORECASE,
+)
+# What is said of an answer, or of a thing besides that it is there.
+ASIDE = (
+    r"(?:notes?|explanations?|reasons?|reasoning|rationale|comments?|remarks?|confidence|scores?|probability|likelihood|locations?|positions?|coordinates"
+    r"|bounding box|bbox|colou?rs?|sizes?|descriptions?|details?|context|evidence|severity|justification|caveat|disclaimer|thoughts?|thinking|analysis"
+    r"|assessment|summary|conclusion|overall|system|user|instructions?|input|question|scene|count|p\.?s)"
+)
+# What a key, or the title of a column, says of the verdict in it.
+VERDICT = r"(?:present|presence|visible|visibility|detected|exists?|found|there|seen|shown|status|verdict|value|state|answer|result|in (?:the )?image)"
 # The name of a list, and nothing else: "the visible unwanted elements".
 LABEL = re.compile(
-    r"(?:(?:the|an?|my|your|its|this|that|these|those|of|in|from|to|for|is|are|be|i|you|we|can|could|must|should|not|only|what|which|here|following|final|short"
-    r"|most|main|usual|visual|artistic|ordinary|obvious|possible|specific(?:ally)?|visible|present|absent|found|detected|identif(?:y|ied)|seen|see|shown|flagged|listed"
-    r"|unwanted|undesir\w+|unsafe|sensitive|forbidden|prohibited|allowed|inappropriate|wrong|negatives?|prompt|answers?|avoid|elements?|objects?|things?|items?"
-    r"|contents?|issues?|problems?|concerns?|violations?|art[ei]facts?|findings?|defects?|flaws?|errors?|anomal(?:y|ies)|observations?|warnings?|tags?|keywords?"
-    r"|labels?|names?|lists?|results?|response|reply|output|assistant|model|picture|image|photo|looks?|contains|shows|includes|elsewhere|json|asked|q"
-    r"|styles?|surroundings?|subjects?|setting|genre|medium|background|foreground|type|categor(?:y|ies)|kind)(?: |$)){1,12}",
+    r"(?:(?:the|an?|any|my|your|its|this|that|these|those|of|in|from|to|for|is|are|be|has|i|you|we|can|could|must|should|not|only|what|which|here|following"
+    r"|final|short|most|main|usual|visual|artistic|ordinary|obvious|possible|specific(?:ally)?|visible|present|absent|found|detected|identif(?:y|ied)|seen|see"
+    r"|shown|flagged|listed|unwanted|undesir\w+|unsafe|nsfw|sensitive|forbidden|prohibited|allowed|inappropriate|wrong|negatives?|prompt|answers?|avoid"
+    r"|elements?|objects?|things?|anything|items?|contents?|issues?|problems?|concerns?|violations?|art[ei]facts?|findings?|defects?|flaws?|errors?"
+    r"|anomal(?:y|ies)|observations?|warnings?|tags?|keywords?|labels?|names?|lists?|results?|response|reply|output|assistant|model|picture|image|photo|looks?"
+    r"|contains|shows|includes|elsewhere|json|asked|q|styles?|surroundings?|subjects?|setting|genre|medium|background|foreground|type|categor(?:y|ies)|kind)"
+    r"(?: |$)){1,12}",
     re.IGNORECASE,
 )
 # What seems to deny, to join or to say something, and names a thing.
