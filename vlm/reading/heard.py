@@ -11,7 +11,7 @@ from .words import denial_in, says_nothing
 
 _CLOTHES = re.compile(r"\b(?:clothes|clothing|shirt|underwear|bra|pants|trousers|skirt|dress|dressed|clothed)\b", re.IGNORECASE)
 # Where faults are asked for, only a denial of faults is one: "no left arm" finds a limb missing.
-_FAULTS = re.compile(
+FAULTS = re.compile(
     r"\b(?:extra|fused|merged|missing|deform\w+|distort\w+|malformed|doubled?|duplicate\w*|float\w+|broken|seams?|wrong|odd|strange|unusual"
     r"|errors?|defects?|flaws?|anomal\w+)\b",
     re.IGNORECASE,
@@ -75,7 +75,7 @@ class Heard:
             self.unclear |= bool(_CLOTHES.search(phrase))
             if phrase and not item and (_GENERAL.search(phrase) or says_nothing(phrase)):
                 self.nothing = True
-            elif phrase and self.asked.sought == "faults" and not _FAULTS.search(one):
+            elif phrase and self.asked.sought == "faults" and not FAULTS.search(one):
                 self.unclear = True
             elif phrase:
                 self.denied.append(phrase)

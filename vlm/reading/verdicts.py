@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from .claims import STATE, hear
 from .echoes import asked_for, in_question
-from .heard import Heard
+from .heard import FAULTS, Heard
 from .names import pieces_of, plain
 from .openings import opened
 from .words import ASIDE, DENIES, FINE, HEDGES, LABEL, YES, denial_in, says_nothing
@@ -186,13 +186,13 @@ def _claim(item: _Item, heard: Heard, depth: int) -> None:
 def _lists(name: str, verdict: str, inner: Heard) -> bool:
     """Tell whether what is said of a name are names themselves, as after "Weapons" and after labels that nobody foresaw; `inner` hears them.
 
-    Where faults are asked for, what follows is where they are: "floating objects: cup, chair".
+    Behind a fault stands where it is: "floating objects: cup, chair".
     """
     if YES.fullmatch(plain(verdict)):
         return False
     hear(verdict, inner)
     specific = [one for one in inner.named if len(one.split()) <= _SPECIFIC_WORDS and not _PREPOSITION.search(one)]
-    unforeseen = inner.asked.sought != "faults" and not asked_for(name, inner.asked) and len(specific) == len(pieces_of(verdict)) > 1
+    unforeseen = not FAULTS.search(name) and not asked_for(name, inner.asked) and len(specific) == len(pieces_of(verdict)) > 1
     return len(specific) == len(inner.named) > 0 and (is_category(name) or unforeseen)
 
 
