@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 CUSTOM = "custom"
 MOST_CHARACTERS = 4000
 
 
+# contents: whatever is in the picture is an answer; kinds: only things of certain kinds; faults: what looks wrong, also what is not there.
+Sought = Literal["contents", "kinds", "faults"]
+
+
 @dataclass(frozen=True)
 class Instruction:
-    """Hold what a vision-language model is told once (`system`) and asked about each picture (`question`)."""
+    """Hold what a vision-language model is told once (`system`) and asked about each picture (`question`), and what that means for its answers.
+
+    sought: what is an answer; task: what is to be looked for; ours: all of `system` and `question` but the user's words.
+    """
 
     system: str
     question: str
+    sought: Sought = "contents"
+    task: str = ""
+    ours: str = ""
 
 
 _PICTURE = "You watch a picture while it is being drawn. It is still blurred and unfinished; blur, noise and missing detail are normal and never worth naming. "
@@ -30,6 +41,8 @@ _TASKS = {
     "creative": "Name the most obvious and ordinary things of the picture, which a more surprising picture would not have: its main object, its usual "
     "style, its usual surroundings.",
 }
+_SOUGHT: dict[str, Sought] = {"safety": "kinds", "artefacts": "faults", "watermark and text": "kinds"}
+_OWN_WORDS = "Name only what you see of the following: "
 NAMES = (*_TASKS, CUSTOM)
 QUESTION = "What do you see of that in this picture?"
 
@@ -48,7 +61,7 @@ def instruction(name: str, words: str = "", most: int = 8) -> Instruction:
             f"`look_for` has {len(words)} characters; write at most {MOST_CHARACTERS}, for the vision-language model reads all of it at each question."
         )
     elif words.strip():
-        task = f"Name only what you see of the following: {words.strip()}"
+        task = _OWN_WORDS + words.strip()
         task += "" if task.endswith((".", "!", "?")) else "."
         # Models answer in the language in which they are asked, which few text encoders know.
         task += "" if words.isascii() else " Answer in English."
@@ -56,4 +69,6 @@ def instruction(name: str, words: str = "", most: int = 8) -> Instruction:
         raise ValueError(
             '`instruction` is "custom", but `look_for` is empty; write what the vision-language model is to look for, such as "hats, glasses".'
         )
-    return Instruction(_PICTURE + task + _FORM.format(most=most), QUESTION)
+    form, ours = _FORM.format(most=most), _TASKS.get(name, "")
+    said = f"{_PICTURE}{ours or _OWN_WORDS}.{form}. {QUESTION}"
+    return Instruction(_PICTURE + task + form, QUESTION, _SOUGHT.get(name, "contents"), f"{name}: {task}", said)

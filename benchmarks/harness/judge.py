@@ -109,8 +109,9 @@ class Watcher:
 
     def _named(self, picture: Image.Image, pair: Pair) -> Verdict:
         most = self._most(pair)
-        said = self._ask(picture, instruction("custom", ", ".join(self._asked(pair)), most))
-        reading = read_answer(said, most)
+        told = instruction("custom", ", ".join(self._asked(pair)), most)
+        said = self._ask(picture, told)
+        reading = read_answer(said, most, told)
         if reading.kind in ("refused", "unreadable") or not has_said(said):
             return Verdict(None, None, None, (kept(said),))
         return Verdict(names(pair.thing, reading.phrases), any(names(one, reading.phrases) for one in pair.avoided), None, (kept(said),))

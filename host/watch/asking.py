@@ -190,7 +190,7 @@ class Asked:
         if over:
             self.notes.append(LATE)
         for picture, answer in zip(found.pictures, found.answers, strict=True):
-            reading = read_answer(answer, self._source.most)
+            reading = read_answer(answer, self._source.most, self._source.instruction)
             if reading.kind in ("refused", "unreadable"):
                 self._seen.pop(picture, None)
             changed = not over and self.avoided.hear(picture, reading)

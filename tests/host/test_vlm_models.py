@@ -105,7 +105,7 @@ def test_a_thought_that_the_template_begins_is_known_as_one(models: Path) -> Non
     thinker._processor.chat_template = template.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}")
     assert thinker._processor.chat_template != template
     (answer,) = thinker.ask(query(pictures(1)))
-    assert answer.startswith("<think>") and read_answer(answer).kind == "unreadable"
+    assert answer.startswith("<think>") and read_answer(answer, 8, query(pictures(1)).instruction).kind == "unreadable"
 
 
 @pytest.mark.parametrize("variant", ["few_step", "guided"])

@@ -26,9 +26,10 @@ def test_it_names_what_it_is_asked_about() -> None:
     rng = random.Random(3)
     scenes = [random_scene(rng) for _ in range(160)]
     drawn = [torch.from_numpy(draw(scene)).float() / 255 for scene in scenes]
-    told = load_vlm(demo_folder(), "default").ask(Query(instruction("custom", ", ".join(WORDS)), drawn, (), 48))
+    asked = instruction("custom", ", ".join(WORDS))
+    told = load_vlm(demo_folder(), "default").ask(Query(asked, drawn, (), 48))
     there = [{word for word in WORDS if truth(scene)[LABELS.index(word)]} for scene in scenes]
-    named = [set(read_answer(answer).phrases) for answer in told]
+    named = [set(read_answer(answer, 8, asked).phrases) for answer in told]
     right = sum(len(a & b) for a, b in zip(there, named, strict=True))
     assert sum(map(len, there)) > 60 and set().union(*named) <= set(WORDS)
     assert right > 0.85 * sum(map(len, there)) and right > 0.85 * sum(map(len, named))
@@ -44,7 +45,7 @@ def test_a_gate_makes_the_watcher_more_careful() -> None:
 
     def named(gate: float) -> list[bool]:
         asked = Query(instruction("custom", "hat, smoke, wheels, flag, leaves"), blurred, (), 24, gate=gate)
-        return [read_answer(answer).kind == "phrases" for answer in watcher.ask(asked)]
+        return [read_answer(answer, 8, asked.instruction).kind == "phrases" for answer in watcher.ask(asked)]
 
     careful, plain, eager = named(0.9), named(0.0), named(0.02)
     assert all(a <= b <= c for a, b, c in zip(careful, plain, eager, strict=True))

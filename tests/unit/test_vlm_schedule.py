@@ -67,3 +67,11 @@ def test_an_instruction_needs_words_or_a_known_name():
         instruction("nonsense")
     with pytest.raises(ValueError, match="`look_for` has 200000 characters"):
         instruction("custom", "hat " * 50_000)
+
+
+def test_an_instruction_knows_its_own_words():
+    """Answers that say them again are told by them; the words of the user are not among them."""
+    for name in NAMES:
+        told = instruction(name, "hats, glasses")
+        assert told.question in told.ours and "hats" not in told.ours and "answer: none" in told.ours
+        assert told.sought == {"safety": "kinds", "artefacts": "faults", "watermark and text": "kinds"}.get(name, "contents")

@@ -1,1 +1,1 @@
-"""Read answers, in steps: what was said aloud (spoken); JSON (structured, loose) or tables, or lines (lists); who affirms and who denies (claims); tidy names."""
+"""Read answers: what was said aloud (spoken), in English (languages); JSON (structured, loose), tables, or lines (lists); who affirms and who denies (claims)."""

@@ -3,159 +3,84 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
-from .names import PICTURE, is_name, is_sentence, pieces_of, plain, tidy
+from .echoes import asked_for
+from .heard import Heard
+from .names import is_sentence, pieces_of, plain, tidy
 from .openings import opened
-from .words import says_nothing, words
+from .words import DENIES, FINE, HEDGES, WIDE, denial_in, says_nothing
 
-
-@dataclass
-class Heard:
-    """Collect what was heard: names, names from mere descriptions of the picture, what was denied; whether everything was; whether anything was not
-    understood; and whether the answer contradicts itself.
-    """
-
-    named: list[str] = field(default_factory=list)
-    described: list[str] = field(default_factory=list)
-    denied: list[str] = field(default_factory=list)
-    nothing: bool = False
-    unclear: bool = False
-    doubted: bool = False
-
-    def name(self, piece: str, described: bool = False) -> None:
-        """Take a piece as a name, if it is one."""
-        phrase = tidy(piece)
-        if says_nothing(phrase):
-            self.nothing = True
-        elif is_name(phrase):
-            (self.described if described else self.named).append(phrase)
-        elif phrase:
-            self.unclear = True
-
-    def deny(self, piece: str) -> None:
-        """Take a piece as denied."""
-        for one in pieces_of(piece):
-            phrase = tidy(_DETERMINED.sub("", plain(one)))
-            self.doubted = self.doubted or bool(_NO_PICTURE.fullmatch(phrase))
-            # Who says that there are no clothes says that somebody is naked.
-            self.unclear = self.unclear or bool(_CLOTHES.search(phrase))
-            if phrase and (_GENERAL.search(phrase) or says_nothing(phrase)):
-                self.nothing = True
-            elif phrase:
-                self.denied.append(phrase)
-
-    def add(self, other: Heard) -> None:
-        """Take over what another has heard."""
-        self.named += other.named
-        self.described += other.described
-        self.denied += other.denied
-        self.nothing, self.unclear = self.nothing or other.nothing, self.unclear or other.unclear
-        self.doubted = self.doubted or other.doubted
-
-
-_CLOTHES = re.compile(r"\b(?:clothes|clothing|shirt|underwear|bra|pants|trousers|skirt|dress)\b", re.IGNORECASE)
-_GENERAL = re.compile(
-    r"\b(?:unwanted|undesir\w+|such|inappropriate|objectionable|harmful|offensive|explicit|unsafe|nsfw|any(?:thing|one)|things?|elements?|items?"
-    r"|content|kind|sort|type"
-    r"|these|those|that|them|above|listed|mentioned|issues?|problems?|art[ei]facts?|concerns?|violations?|none|nothing|report|nobody|one is|one)\b"
-    r"|\u5185\u5bb9|\u5143\u7d20|\u5167\u5bb9|\bind\u00e9sir|\belemento|\bunerw\u00fcnscht",
-    re.IGNORECASE,
-)
-_DETERMINED = re.compile(
-    r"^(?:(?:any|a|an|the|single|visible|of|see|seen|seeing|find|detect|notice|spot|observe|identify|discern|make out|contain(?:s|ing)?|show(?:s"
-    r"|ing)?|includ(?:e|ing)|depict"
-    r"|feature|have|has|wear(?:ing)?|hold(?:ing)?|appear|there|clearly|really|actually|be|able|to|sign of|trace of|hay|se|ven?|vedo|visto|su)\s+)+(?=\S)",
-    re.IGNORECASE,
-)
-_STATE = frozenset({
+STATE = frozenset({
     "visible", "present", "shown", "seen", "there", "here", "found", "detected", "in", "on", "at", "all", "the", "this", "image", "picture", "photo", "scene",
     "anywhere", "it", "any", "one", "so", "evident", "apparent", "noticeable", "applicable", "included", "depicted", "really", "exactly", "to", "be", "being",
-    "zu", "sehen", "sichtbar", "vorhanden", "erkennbar", "te", "zien", "zichtbaar", "widoczny", "longer", "yet", "currently",
-    "\u0432\u0438\u0434\u043d\u043e", "\u0432\u0438\u0434\u043d\u044b", "\u0432\u0438\u0434\u043d\u0430",
+    "longer", "yet", "currently",
 })  # fmt: skip
 _SUBJECT = frozenset({
     "i", "we", "you", "it", "there", "this", "that", "these", "those", "they", "he", "she", "the", "a", "is", "are", "was", "were", "do", "does", "did",
     "can", "could", "has", "have", "had", "be", "been", "seem", "seems", "appear", "appears", "to", "in", "of", "on", "from", "contains", "contain", "shows",
     "show", "depicts", "includes", "see", "sees", "find", "notice", "and", "or", "also", "so", "as", "based", "looking", "at", "clearly", "image", "picture",
     "photo", "photograph", "scene", "drawing", "painting", "completely", "entirely", "totally", "there's", "it's", "i've", "we've", "which's", "well",
-    "overall",
+    "overall", "everything", "all",
 })  # fmt: skip
-_UNCERTAIN = re.compile(
-    r"\b(?:not (?:entirely |completely |quite )?(?:sure|certain|clear)|hard to|difficult to|(?:can't|cannot|can not) (?:tell|be determined|determine"
-    r"|judge|say)|impossible to"
-    r"|maybe|perhaps|possibly|possible|might|may (?:be|contain|show)|could be|unclear|uncertain|(?:too|so) \w+ to)\b",
-    re.IGNORECASE,
-)
-_CLEAN = re.compile(
-    r"\b(?:is|are|be|looks?|appears?|seems?)(?: to be)?(?: \w+ly)? (?:safe|fine|clean|clear|sfw|normal|okay|ok|appropriate)(?: for work)?\b", re.IGNORECASE
-)  # fmt: skip
-_ENGLISH = re.compile(r"no|not|never|cannot|\w+n't|neither|nor|lack\w*(?: of)?|free (?:of|from)|zero", re.IGNORECASE)
+CUTS = re.compile(r"\b(but|however|although|though|while|whereas|yet|nevertheless|except)\b(?: for\b)?", re.IGNORECASE)
+_FINE = re.compile(rf"\b(?:is|are|be|looks?|appears?|seems?)(?: to be)?(?: \w+ly)? {FINE}\b(?: for work)?", re.IGNORECASE)
 _FREE = re.compile(r"(\w{3,}(?: \w+)?)-free", re.IGNORECASE)
-_BESIDES = re.compile(r"(?:other than|apart from|aside from|besides)\b", re.IGNORECASE)
+_ZERO = re.compile(r"[:=]\s*0(?![.\d])")
+_BESIDES = re.compile(r"\b(?:other than|apart from|aside from|besides|instead of)\b", re.IGNORECASE)
 # "There is a knife on the table": where it is does not belong to its name.
 _WHERE = re.compile(
     r"\s+(?:(?:on|in|at|near|behind|under|beside|above|around|next to|from) (?:the|his|her|its|their)\s.*|on top of .*|(?:that|which|who)(?:'s)?\s.*)$",
     re.IGNORECASE,
 )
-# It was not shown a picture, or says so.
-_NO_PICTURE = re.compile(
-    rf"{PICTURE}s?(?: (?:was|is|has been|were))?(?: (?:provided|attached|uploaded|given|available|shared|here|visible|displayed))?",
-    re.IGNORECASE,
-)
-# "no" and "non" are also Spanish and Italian, and a verb follows.
-_ROMANCE = re.compile(r"(?:son|es|hay|se|sono|est[a\u00e1]n?|apare\w+|ve[on]?|c'\u00e8|ci|h\u00e1|s\u00e3o)\b", re.IGNORECASE)
-_PLURAL = re.compile(
-    r"\b(?:are|aren't|were|weren't|sind|sont|son|est\u00e1n|sono|s\u00e3o|zijn|s\u0105|\u0432\u0438\u0434\u043d\u044b)\b|[\u90fd\u5747\u7686]",
-    re.IGNORECASE,
-)
-_VERB_LAST = re.compile(r"\s+(?:is|are|was|were|does|do|can|ist|sind|ne sont|n'est|n'est|zijn|ne)$", re.IGNORECASE)
-_PARTED = re.compile(r"\b(?:nor|or)\b", re.IGNORECASE)
-_ANEW = re.compile(r"^(?:an?|one|some|[1-9]\d?)\s", re.IGNORECASE)
+_PLURAL = re.compile(r"\b(?:are|aren't|were|weren't)\b", re.IGNORECASE)
+_VERB_LAST = re.compile(r"\s+(?:is|are|was|were|does|do|can)$", re.IGNORECASE)
+_DASH = re.compile(rf"\s[-\u2013\u2014]\s(?!{DENIES.pattern})", re.IGNORECASE)
+# In Chinese, Japanese and Korean a comma joins as well.
+_JOINED = re.compile(rf"\band\b|[{WIDE}\uac00-\ud7a3]", re.IGNORECASE)
+# The last of a list comes behind an "or".
+_PARTED = re.compile(r"\b(?:nor|or)\b[^,]*$", re.IGNORECASE)
+_ANEW = re.compile(r"\b(?:an?|one|some|[1-9]\d?)\s", re.IGNORECASE)
 _NO = re.compile(r"(?:no|0|zero) (?!an? )", re.IGNORECASE)
 _THERE = re.compile(r"\w\s+(?:is |are )?(?:present|visible|detected|shown|there|seen|found)$", re.IGNORECASE)
+_ONLY = re.compile(r"(?:there (?:is|are) )?(?:only|just|simply|merely|instead)\b", re.IGNORECASE)
+_ARTICLE = re.compile(r"(?:an?|the) ", re.IGNORECASE)
 _MOST_DESCRIBED = 4
 
 
-def denial_in(piece: str) -> tuple[str, str, str] | None:
-    """Find what denies in a piece: what stands before it, what behind it, and the word itself. None: nothing does."""
-    known = [match.span() for match in words().names.finditer(piece)]
-    for pattern in (words().without, words().denies):
-        for found in pattern.finditer(piece):
-            if found[0] and not any(a <= found.start() < b for a, b in known):
-                return piece[: found.start()].strip(), piece[found.end() :].strip(), found[0]
-    return None
-
-
-def hear(sentence: str, heard: Heard) -> None:
-    """Hear a sentence: its clauses, each of which affirms or denies."""
-    denying, at, previous = False, 0, ""
-    cuts = [*words().but.finditer(sentence), *re.finditer(r"\bexcept(?: for)?\b", sentence), None]
-    for cut in sorted((one for one in cuts if one), key=lambda one: one.start()) + [None]:
-        end = cut.start() if cut else len(sentence)
-        clause = sentence[at:end]
+def hear(sentence: str, heard: Heard, hear_one: Callable[[str, Heard], None] | None = None) -> None:
+    """Hear a sentence: its clauses, each of which affirms or denies. hear_one: hears a clause that may be an item."""
+    said, at, previous = heard.apart(), 0, ""
+    for cut in [*CUTS.finditer(sentence), None]:
+        clause = sentence[at : cut.start() if cut else None]
         if clause.strip(" ,;."):
-            if previous.startswith("except") and not denying:
-                heard.deny(clause)
+            inner = heard.apart()
+            denied = said.denied or said.nothing
+            if hear_one:
+                hear_one(clause, inner)
             else:
-                denying = _Clause(clause, heard, bool(previous)).denied
-        at, previous = (cut.end(), cut[0].lower()) if cut else (end, "")
+                _Clause(clause, inner)
+            if previous and not denied and (previous == "except" or said.named):
+                # "Everything except hats", "a logo: visible, but faint".
+                inner.named, inner.unclear = [], True
+            said.follow(inner, bool(previous))
+        at, previous = (cut.end(), cut[1].lower()) if cut else (0, "")
+    heard.add(said)
 
 
 class _Clause:
-    """Hear one clause, piece by piece: a denial goes on over the bare pieces behind it, and in some languages over those before it."""
+    """Hear one clause, piece by piece: a denial goes on over the bare pieces behind it."""
 
-    def __init__(self, clause: str, heard: Heard, opposed: bool) -> None:
-        self._heard, self._opposed = heard, opposed
-        self._pieces = [piece.strip(" \n.!?:;\u3001\u3002") for piece in pieces_of(clause)]
-        self._parted = bool(_PARTED.search(clause))
-        self._joined = " and " in clause.lower()
-        self._found: list[tuple[str, str]] = []
+    def __init__(self, clause: str, heard: Heard) -> None:
+        self._heard = heard
+        self._pieces = [one.strip(" \n.!?:;\u3001\u3002") for piece in pieces_of(clause) for one in _DASH.split(piece)]
+        self._parted, self._joined = bool(_PARTED.search(clause)), bool(_JOINED.search(clause))
+        # Names, how they name, and whether that is said of each by itself.
+        self._found: list[tuple[str, str, bool]] = []
         self._how = ""
         self._denying = ""
         self._denials = 0
-        self._prose = False
-        self.denied = False
+        self._prose = self._refused = False
         for piece in self._pieces:
             if plain(piece):
                 self._hear(piece)
@@ -163,80 +88,89 @@ class _Clause:
 
     def _hear(self, piece: str) -> None:
         free = _FREE.fullmatch(piece)
-        self._heard.doubted = self._heard.doubted or bool(_BESIDES.match(piece))
-        if free:
-            self._heard.deny(free[1])
-        elif _UNCERTAIN.search(piece) or words().vague.fullmatch(plain(piece)):
+        self._heard.doubted |= bool(_BESIDES.search(piece))
+        if free or _ZERO.search(piece):
+            self._heard.deny(free[1] if free else _ZERO.sub("", piece))
+        elif HEDGES.search(piece):
             self._heard.unclear = True
-        elif says_nothing(plain(piece)) or _CLEAN.search(piece) and not denial_in(piece):
-            self._heard.nothing = self.denied = True
+        elif len(self._pieces) > 1 and plain(piece).lower() == "no":
+            # "No, there is a knife" answers another question.
+            self._refused = True
+        elif says_nothing(plain(piece)) or (self._is_fine(piece) and not denial_in(piece)):
+            self._heard.nothing = True
         elif (denial := denial_in(piece)) is not None:
             self._deny(piece, *denial)
         else:
             self._affirm(piece)
 
+    def _is_fine(self, piece: str) -> bool:
+        """Tell "safe" and "the picture looks fine" from "the knife is clean"."""
+        found = _FINE.search(piece) or (_FINE.fullmatch(f"is {plain(piece)}") if len(self._pieces) == 1 else None)
+        return found is not None and _only_leads(piece[: found.start()])
+
     def _affirm(self, piece: str) -> None:
+        if self._denials and _ONLY.match(piece):
+            # "No guns, only a knife" finds one; "no nudity, just a person" does not.
+            self._heard.doubted = True
+            return
         name, how = opened(piece)
+        how = how or ("seen" if _THERE.search(piece) else "")
+        if how == "worn":
+            how = "named" if self._heard.asked.sought == "contents" else "described"
         anew = _NO.match(self._denying) and _ANEW.match(piece) and not self._parted
-        if how in ("named", "led", "described") or anew:
+        if how in ("named", "described") or anew:
             self._denying, self._how = "", how
         if self._denying and not self._parted and (self._denials > 1 or _THERE.search(piece)):
             # "No hat, no glasses, smoke": who denied each thing by itself may mean that this one is there.
             self._heard.unclear = True
+        elif self._denying and _ANEW.match(piece) and not (self._parted and _ANEW.search(self._denying)):
+            # "I don't see any hats, a knife": one that there is not, or one that there is.
+            self._heard.unclear = True
         elif self._denying:
             self._heard.deny(piece)
         elif plain(name):
-            self._heard.doubted = self._heard.doubted or (
-                self._heard.nothing and not (self._how or how or self._opposed) and is_name(tidy(name))
-            )
-            self._prose = self._prose or (is_sentence(tidy(name)) and self._how != "named")
-            self._found.append((name, self._how))
+            contradicted = (self._heard.nothing and how != "described") or (self._refused and not (self._how or how))
+            self._heard.doubted |= contradicted
+            self._prose |= is_sentence(tidy(name)) and self._how != "named"
+            self._found.append((name, how if how == "seen" else self._how, bool(how)))
 
     def _deny(self, piece: str, before: str, behind: str, word: str) -> None:
-        self.denied = True
         self._denials += 1
-        subject = _bare_subject(before)
-        state = all(one.lower() in _STATE for one in plain(behind).split())
-        last = words().last.search(piece)
-        foreign = not _ENGLISH.fullmatch(word) or bool(_ROMANCE.match(behind))
-        if last or (state and subject):
-            name = opened(before)[0] if last else _VERB_LAST.sub("", before)
-            self._heard.deny(name)
-            self._heard.nothing = self._heard.nothing or not plain(name)
-            self._left(bool(last or _PLURAL.search(piece)), foreign or (self._joined and not _VERB_LAST.search(before)))
-            return
-        self._denying = piece[len(before) :].strip()
-        self._heard.nothing = self._heard.nothing or (state and not subject)
-        self._heard.deny(behind)
-        if subject and (not foreign or words().without.search(word)):
-            # "A hand without fingers", "which has no hat": something else was said besides. In other languages it is nearly always a verb.
-            self._heard.unclear = True
-            self._prose = self._prose or before.lower().startswith(("which", "that", "who"))
-        elif subject:
+        self._prose |= before.lower().startswith(("which", "that", "who"))
+        subject = not _only_leads(before)
+        state = all(one.lower() in STATE for one in plain(behind).split())
+        if state and subject:
             self._heard.deny(_VERB_LAST.sub("", before))
-            self._left(bool(_PLURAL.search(piece)), foreign)
+            self._left(bool(_PLURAL.search(piece)) and self._joined, bool(_PLURAL.search(piece)) or not _VERB_LAST.search(before))
+            return
+        self._denying = "" if state else piece[len(before) :].strip()
+        self._heard.nothing |= not subject and (state or (word.lower() in ("nothing", "none") and not behind.startswith("of ")))
+        self._heard.deny(behind)
+        if subject:
+            # "A hand without fingers", "which has no hat": something else was said besides.
+            self._heard.unclear = True
 
-    def _left(self, all_denied: bool, foreign: bool) -> None:
+    def _left(self, all_denied: bool, open_to_doubt: bool) -> None:
         """Deny what stood before as well, where the verb says so: "hats and glasses are not visible"; leave it out where that cannot be told."""
-        if all_denied or foreign:
-            for name, _ in self._found:
-                self._heard.deny(name)
-            self._heard.unclear = self._heard.unclear or (not all_denied and bool(self._found))
-            self._found = []
+        if all_denied or open_to_doubt:
+            kept = [one for one in self._found if one[2]]
+            self._heard.unclear |= not all_denied and len(kept) < len(self._found)
+            self._found = kept
 
     def _close(self) -> None:
-        short = all(len(tidy(name).split()) <= _MOST_DESCRIBED for name, how in self._found if how == "described")
-        for name, how in self._found:
-            if (self._prose and how != "named") or (how == "described" and not short):
+        short = all(len(tidy(name).split()) <= _MOST_DESCRIBED for name, how, _ in self._found if how == "described")
+        for name, how, _ in self._found:
+            if (self._prose and how not in ("named", "seen")) or (how == "described" and not short):
                 self._heard.unclear = True
             elif how == "described":
                 for one in re.split(r"\bwith\b", name):
                     self._heard.name(one, described=True)
             else:
+                told = bool(how or _ARTICLE.match(name)) and not asked_for(name, self._heard.asked)
+                self._heard.told |= told
                 self._heard.name(_WHERE.sub("", tidy(name)) if how == "named" else name)
 
 
-def _bare_subject(before: str) -> str:
-    """Give what stands before a denial, unless it only leads to it: "I can", "The image does", "Auf dem Bild ist"."""
-    listed = before.lower().replace(",", " ").split()
-    return "" if all(word in _SUBJECT for word in listed) or words().leads.fullmatch(before) else before
+def _only_leads(words: str) -> bool:
+    """Tell "I can", "The image does" from what names something."""
+    return all(one in _SUBJECT for one in words.lower().replace(",", " ").split())

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from .claims import Heard
+from .echoes import echoes
+from .heard import Heard
 from .names import plain, without_spells
-from .openings import opened
+from .openings import without_adverbial
 from .verdicts import denies, hear_item, is_aside, marked, settle
-from .words import WIDE, says_nothing, words
+from .words import WIDE, says_nothing
 
 MOST_LINES = 400
 _BULLET = re.compile(
@@ -19,7 +20,9 @@ _BULLET = re.compile(
 _CHECK = re.compile(r"^\s*\[(?P<mark>[ xX]?)\]\s+")
 _INLINE = re.compile(r"\s+\d{1,2}[.)]\s+")
 _HEADING = re.compile(r"^\s*#{1,6}\s+")
-_SENTENCE_END = re.compile(rf"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)(?<!\bSt\.)\s+|(?<=\u3002)\s*|(?<=[!?])(?=[{WIDE}])")
+_SENTENCE_END = re.compile(
+    rf"(?<=[.!?;])(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)(?<!\bSt\.)(?<!\b[A-Z]\.)\s+|(?<=[)\]])\s+[-\u2013\u2014]\s+|(?<=\u3002)\s*|(?<=[!?])(?=[{WIDE}])"
+)
 _ORDER = re.compile(r"^\W*(?:please )?(?:ignore|disregard|forget)\b.*\b(?:previous|prior|above|instructions?)\b", re.IGNORECASE)
 _ROLE = re.compile(r"^\s*(?:assistant|model|response|output|answer)\s*(?::|\n)\s*", re.IGNORECASE)
 _PAIR = (
@@ -27,17 +30,19 @@ _PAIR = (
     (r"\bnot safe for work\b", "NSFW"),
     (r"\bsafe for work\b", "SFW"),
     (r"\b(?:this|that|these) is no (?=\w)", "no "),
+    # "Hats? No." is an item; other questions are ours.
+    (r"(?:(?m:^)|(?<=[.!?,]))\s*((?!what|which|who|where|how)[^.!?\n]{1,80})\?\s+(?=(?:yes|no|none)\b)", r" \1: "),
 )
 _OPPOSED = re.compile(r"^\W*(?:but|however|though|although|nevertheless)\b", re.IGNORECASE)
 
 
-def read_lines(said: str) -> Heard:
+def read_lines(said: str, heard: Heard) -> None:
     """Hear a text line by line. Where there are bullets they are the list, and the rest is talk about it."""
     text = _ROLE.sub("", without_spells(said), count=1)
     for pattern, word in _PAIR:
         text = re.sub(pattern, word, text, flags=re.IGNORECASE)
     lines = list(_lines(marked(text)))[:MOST_LINES]
-    heard, talk = Heard(), Heard()
+    talk = heard.apart()
     listed = any(bullet for bullet, _, _ in lines)
     mode = ""
     for bullet, check, line in lines:
@@ -52,7 +57,10 @@ def read_lines(said: str) -> Heard:
         elif check is not None:
             settle(line, "there" if check else "absent", heard)
         elif bullet:
-            _hear_bullet(line, heard)
+            # Bullets are not about each other.
+            inner = heard.apart()
+            hear_sentences(line, inner)
+            heard.add(inner)
         else:
             hear_sentences(line, talk if listed else heard)
             if listed and not _OPPOSED.match(line):
@@ -65,7 +73,6 @@ def read_lines(said: str) -> Heard:
         heard.doubted = True
     talk.unclear = talk.doubted = False
     heard.add(talk)
-    return heard
 
 
 def _lines(text: str) -> Iterator[tuple[bool, bool | None, str]]:
@@ -85,42 +92,19 @@ def _lines(text: str) -> Iterator[tuple[bool, bool | None, str]]:
                 yield bool(bullet) or check is not None, None if check is None else bool(check["mark"].strip()), one.strip()
 
 
-def _hear_bullet(line: str, heard: Heard) -> None:
-    if re.match(r"^[^:.]{1,60}:", line) or not _SENTENCE_END.search(line):
-        hear_item(line, heard)
-    else:
-        hear_sentences(line, heard)
-
-
 def hear_sentences(line: str, heard: Heard) -> None:
-    """Hear the sentences of a line, up to a comment; a question goes with the answer behind it."""
-    asked = None
-    for sentence in [one.strip() for one in _SENTENCE_END.split(line) if one and one.strip()]:
-        if asked is not None:
-            sentence = _answered(asked, sentence, heard)
-            asked = None
+    """Hear the sentences of a line, up to a comment."""
+    for sentence in [without_adverbial(one.strip()) for one in _SENTENCE_END.split(line) if one and one.strip()]:
         bare = sentence.strip(" *_(\"'")
+        if echoes(sentence, heard.asked):
+            heard.unclear = True
+            continue
         if _ORDER.match(bare):
             heard.doubted = True
             return
         if is_aside(bare.split(":")[0]) and ":" in bare:
             return
-        if sentence.endswith("?"):
-            asked = sentence
-        elif sentence:
-            hear_item(sentence, heard)
-
-
-def _answered(asked: str, sentence: str, heard: Heard) -> str:
-    """Take the answer to a question from the beginning of the next sentence, and give the rest."""
-    first = re.match(r"^(\w+)(?:\W+|$)", sentence)
-    said = "there" if first and words().yes.fullmatch(first[1]) else "absent" if first and says_nothing(first[1]) else None
-    if first is None or said is None:
-        return sentence
-    subject = opened(asked.strip(" ?"))[0]
-    if re.match(r"(?:what|which|who|where|how|do|does|can|is|are)\b", subject, re.IGNORECASE):
-        heard.unclear = heard.unclear or said == "there"
-        heard.nothing = heard.nothing or said == "absent"
-    else:
-        settle(subject, "there" if said == "there" else "absent", heard)
-    return sentence[first.end() :]
+        if not sentence.endswith("?"):
+            inner = heard.apart()
+            hear_item(sentence, inner)
+            heard.follow(inner, bool(_OPPOSED.match(sentence)))

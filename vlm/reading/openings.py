@@ -5,9 +5,20 @@ from __future__ import annotations
 import re
 
 from .names import PICTURE, is_sentence
-from .words import words
 
 _SEE = r"(?:see|notice|observe|detect|find|spot|identify|recogni[sz]e|make out)"
+_PERSON = (
+    r"(?:(?:(?:an?|the|one|his|her)(?: \w+)? )?(?:man|woman|person|boy|girl|child|figure|character|people|lady|guy)|s?he)(?: is| are)?"
+)
+# "Due to the blur,", "In the foreground,", "Clearly,", "Even though it is blurred,": what follows is said, and this is not.
+_ADVERBIAL = re.compile(
+    rf"^\W*(?:(?:even though|although|though|since|because|as|while) (?:(?:it|this|the (?:\w+ )?{PICTURE})(?: is|'s) [^,:;.]{{1,40}}|blurr\w+)"
+    r"|(?:due to|given|despite|of|out of|in|on|at|to|from|for|among|regarding|based on|as far as|upon|with the given) [^,:;.]{1,60}"
+    r"|clearly|specifically|additionally|furthermore|moreover|notably|actually|honestly|currently|unfortunately|(?:first|second|third)(?:ly)?|finally|now"
+    r"|here|still|overall|so far)"
+    r"(?:,\s*(?=\S)|\s+(?=(?:there (?:is|are)|i (?:can )?see)\b))",
+    re.IGNORECASE,
+)
 _FORMS = (
     # (what opens a list of names, how it names)
     (
@@ -31,12 +42,8 @@ _FORMS = (
     (rf"(?:(?:this|the|your) {PICTURE}|it) (?:(?:also|only|clearly|does|mainly) )*(?:shows?|has|depicts?|features?|displays?|portrays?)\b", "described"),
     (r"(?:it|this|that|these|they)(?:'s| is| are|'re| looks like| look like| (?:appears?|seems?) (?:to be|like|as if)|(?=\s+looks like))(?= (?:an?"
     r"|the|some|two|three|likely|probably)\b)", "described"),
-    (
-        r"(?:an?|the|one|his|her)(?: \w+)? (?:man|woman|person|boy|girl|child|figure|character|people|lady|guy)(?: is| are)?(?: (?:wearing|wears"
-        r"|holding|holds|carrying|carries|using))\b"
-        r"|(?:man|woman|person|boy|girl|child|figure|he|she)(?: is)? (?:wearing|wears|holding|holds|carrying|carries)\b",
-        "named",
-    ),
+    (rf"{_PERSON} (?:holding|holds|carrying|carries|using)\b", "named"),
+    (rf"(?:{_PERSON}|(?:is|are)) (?:wearing|wears)\b", "worn"),
     (r"(?:here (?:is|are)|the (?:answer|negative prompt) (?:is|would be)|visible (?:are|is)|present (?:are|is))\b", "named"),
 )  # fmt: skip
 _OPENINGS = tuple((re.compile(rf"(?:{opening})", re.IGNORECASE), how) for opening, how in _FORMS)
@@ -47,10 +54,15 @@ _ENDING = re.compile(
 )  # fmt: skip
 
 
+def without_adverbial(sentence: str) -> str:
+    """Drop what a sentence only begins with."""
+    return _ADVERBIAL.sub("", sentence)
+
+
 def opened(piece: str) -> tuple[str, str]:
     """Drop what leads to a name ("Yes, I can see"): the rest, and how it names.
 
-    How: "named" ("there is"), "led" (the same in other languages), "described" ("the picture shows"), "seen" ("is visible"), or "" for a bare piece.
+    How: "named" ("there is"), "described" ("the picture shows"), "worn" ("a man wearing"), "seen" ("is visible"), or "" for a bare piece.
     """
     how, before = "", None
     piece = piece.strip()
@@ -59,10 +71,6 @@ def opened(piece: str) -> tuple[str, str]:
         for opening, manner in _OPENINGS:
             found = opening.match(piece)
             if found and found.end():
-                piece, how = piece[found.end() :].lstrip(" ,:.!"), manner or how
-        found = words().leads.match(piece)
-        if found and found.end() and not words().names.match(piece):
-            piece, how = piece[found.end() :].strip(), how or "led"
-    ended = _ENDING.sub("", piece) if not is_sentence(_ENDING.sub("", piece)) else piece
-    shorter = words().tails.sub("", ended)
+                piece, how = piece[found.end() :].lstrip(" ,:.!"), how if how == "described" else manner or how
+    shorter = _ENDING.sub("", piece) if not is_sentence(_ENDING.sub("", piece)) else piece
     return shorter.strip(), how or ("seen" if shorter != piece else "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from .names import PICTURE
-from .words import words
 
 _SEE = r"(?:clearly |really |actually )?(?:see|find|detect|notice|spot|observe|identify|make out|recogni[sz]e|discern)"
 _SHOWN = rf"(?:an?|any|the|this|your)?\s*(?:attached |provided |uploaded )?{PICTURE}s?\b"
@@ -19,4 +18,4 @@ _REFUSAL = re.compile(
 
 def refuses(said: str) -> bool:
     """Tell whether an answer begins as refusals do."""
-    return bool(_REFUSAL.match(said) or words().sorry.match(said))
+    return bool(_REFUSAL.match(said))

@@ -21,12 +21,14 @@ _MARKS = re.compile(
 _BARE_CHANNEL = re.compile(r"\s*analysis(?=[A-Z])|\s*thought\s*\n")
 _FINAL = re.compile(r"assistant\s*final(?=\W|[A-Z]|[a-z])")
 _THOUGHT = re.compile(
-    r"\s*[*_#\s]*(?:thoughts?(?: process)?|thinking|reasoning|rationale|analysis|chain of thought|step \d)[*_]*:", re.IGNORECASE
+    r"\s*[*_#\s]*(?:(?:thoughts?|thinking)(?: process)?|reasoning|rationale|analysis|chain of thought|step \d)[*_]*:", re.IGNORECASE
 )
 _ANSWER = re.compile(r"^[*_#\s]*(?:final |my )?answer[*_]*(?: is)?\s*:", re.IGNORECASE | re.MULTILINE)
 _PONDERING = re.compile(
     r"\blet'?s (?:see|look|think|check|examine|analy[sz]e)\b|\blet me (?:look|see|think|check|examine|analy[sz]e|start)\b|\bthe user (?:wants|said|asks|asked|is)\b"
-    r"|(?:^|[.!?]\s+)(?:wait|hmm+)\b|\bi (?:need|have) to (?:check|look|name|list|find|identify)\b|^\W*got it\b",
+    r"|(?:^|[.!?]\s+)(?:wait|hmm+)\b|^\W*got it\b|\u7528\u6237"
+    r"|\b(?:i|we) (?:need to|have to|should|must|will) (?:check|look|name|list|find|identify|answer|figure|say|output|analy[sz]e)\b"
+    r"|\b(?:the|my) task(?:\s*:| is\b| was\b)|\bthe instructions? says?\b|\bcheck (?:for|whether|if)\b",
     re.IGNORECASE,
 )
 _BOXED = re.compile(r"\\boxed\s*\{([^{}]*)\}")

@@ -5,51 +5,24 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .claims import Heard
+from .heard import Heard
 from .lists import hear_sentences
 from .loose import Group, values_in
-from .names import plain
-from .verdicts import Verdict, counted, denies, is_aside, is_category, is_label, judged, settle
-from .words import words
+from .names import hidden, plain
+from .verdicts import Verdict, counted, denies, hear_item, is_label, judged, settle
+from .words import ASIDE, FINE, VERDICT
 
 _ITEM_KEYS = (
-    "item",
-    "name",
-    "label",
-    "object",
-    "element",
-    "thing",
-    "entity",
-    "phrase",
-    "term",
-    "keyword",
-    "category",
-    "class",
-    "type",
-    "what",
-    "title",
-)
-_VERDICT_KEYS = re.compile(
-    r"(?:is )?(?:present|visible|detected|exists?|found|there|seen|status|verdict|value|state|presence|visibility|answer|result|shown"
-    r"|in (?:the )?image|present in (?:the )?image|count"
-    r"|contains?|number|quantity)",
-    re.IGNORECASE,
+    "item", "name", "label", "object", "element", "thing", "entity", "phrase", "term", "keyword", "category", "class", "type", "what", "title", "issue",
+    "defect", "problem", "artefact", "artifact",
 )  # fmt: skip
+_VERDICT_KEYS = re.compile(rf"(?:is )?{VERDICT}|contains?|count|number|quantity", re.IGNORECASE)
 _ABSENT_KEYS = re.compile(r"(?:absent|missing|excluded|ruled out|undetected|unseen|(?:not|none|no) \w+)", re.IGNORECASE)
 _ASIDE_KEYS = re.compile(
-    r".*\b(?:explanations?|reasons?|reasoning|descriptions?|notes?|comments?|confidence|score|probability|likelihood|location|position|bbox|bbox 2d"
-    r"|box|boxes|bounding|coordinates|colou?r"
-    r"|size|severity|details?|evidence|rationale|thoughts?|thinking|analysis|summary|id|index|image|scene|caption|error|message|context|point|area"
-    r"|rating|level|text content)\b.*",
+    rf".*\b(?:{ASIDE}|bbox 2d|box|boxes|id|index|image|caption|error|message|point|where|area|part|side|region|rating|level|text content)\b.*",
     re.IGNORECASE,
-)  # fmt: skip
-_WHOLE = re.compile(
-    r"(?:is |image |picture )?(?:safe|clean|sfw|appropriate)|(?:any |has |contains? |is )?(?:unwanted|nsfw|unsafe|anything|detected|present|found"
-    r"|visible|flagged|violations?|result|answer)"
-    r"(?: (?:elements?|content|things?|items?|objects?|detected|found))?",
-    re.IGNORECASE,
-)  # fmt: skip
-_CLEAN = re.compile(r"(?:is |image |picture )?(?:safe|clean|sfw|appropriate)", re.IGNORECASE)
+)
+_CLEAN = re.compile(rf"(?:is |image |picture )?{FINE}", re.IGNORECASE)
 _PREFIX = re.compile(
     r"^(?:contains?|has|is|shows?|includes?|there is|detected|visible|present) (?=\w)|(?<=\w) (?:present|visible|detected|found)$",
     re.IGNORECASE,
@@ -57,8 +30,8 @@ _PREFIX = re.compile(
 _SURE = 0.3
 
 
-def read_structured(said: str) -> Heard | None:
-    """Hear the JSON in an answer; None when there is none."""
+def read_structured(said: str, heard: Heard) -> bool:
+    """Hear the JSON in an answer, and tell whether there is any."""
     found, rest, at = [], [], 0
     for value, begin, end in values_in(said):
         if _means(value):
@@ -67,13 +40,12 @@ def read_structured(said: str) -> Heard | None:
         at = end
     outside = plain(" ".join([*rest, said[at:]]))
     if not found or (outside and not any(one.items for one in found) and not is_label(outside)):
-        return None
-    heard = Heard()
+        return False
     for value in found:
         _hear_value(value, heard)
     if any(value.cut for value in found) and not heard.named:
         heard.doubted = True
-    return heard
+    return True
 
 
 def plain_rest(said: str) -> str:
@@ -96,13 +68,13 @@ def _means(value: Group) -> bool:
 
 def _hear_value(value: Any, heard: Heard) -> None:
     if isinstance(value, str):
-        hear_sentences(value, heard)
+        hear_sentences(hidden(value), heard)
     elif isinstance(value, Group) and value.pairs:
         _hear_object(value, heard)
     elif isinstance(value, Group):
         heard.nothing = heard.nothing or not (value.items or value.cut)
         for one in value.items:
-            inner = Heard()
+            inner = heard.apart()
             _hear_value(one, inner)
             # One string of a list says nothing about the next one.
             heard.add(inner)
@@ -130,21 +102,17 @@ def _key(key: str) -> str:
 
 def _hear_record(name: str, known: dict[str, Any], heard: Heard) -> None:
     """Hear an object that describes one thing: its name, and whether it is there."""
-    lists = [
-        one for key, one in known.items() if isinstance(one, Group) and not one.pairs and not _ASIDE_KEYS.fullmatch(key) and _means(one)
-    ]
-    if lists:
-        inner = Heard()
-        for one in lists:
-            _hear_value(one, inner)
-        if inner.named or not inner.nothing:
-            heard.add(inner)
-        else:
-            heard.deny(name)
-        return
-    said = _verdict(known)
-    if said == "there":
-        hear_sentences(name, heard)
+    groups = [one for key, one in known.items() if isinstance(one, Group) and not _ASIDE_KEYS.fullmatch(key)]
+    lists = [one for one in groups if not one.pairs and _means(one)]
+    inner = heard.apart()
+    for one in lists:
+        _hear_value(one, inner)
+    if lists and (inner.named or not inner.nothing):
+        heard.add(inner)
+    elif lists:
+        heard.deny(name)
+    elif (said := _verdict(known)) == "there":
+        hear_sentences(hidden(name), heard)
     else:
         settle(name, said, heard)
 
@@ -168,41 +136,34 @@ def _said(value: Any) -> Verdict | None:
         return counted(value * 100, share=True) if value <= 1 else "there"
     if value is None:
         return "absent"
-    return judged(value) if isinstance(value, str) else None
+    return judged(hidden(value)) if isinstance(value, str) else None
 
 
 def _hear_pair(key: str, value: Any, heard: Heard) -> None:
     """Hear a key with its value: a list's name, a thing's name with a verdict, or a comment."""
-    if _ASIDE_KEYS.fullmatch(key) or is_aside(key):
+    if _ASIDE_KEYS.fullmatch(key):
         return
     if _ABSENT_KEYS.fullmatch(key) or denies(key):
-        _hear_denied(value, heard)
+        inner = heard.apart()
+        _hear_value(value, inner)
+        heard.denied += [*inner.named, *inner.described]
     elif isinstance(value, Group):
         _hear_group(key, value, heard)
     elif isinstance(value, str):
         _hear_words(key, value, heard)
-    elif _WHOLE.fullmatch(key) or is_label(_PREFIX.sub("", key)):
+    elif _CLEAN.fullmatch(key) or is_label(_PREFIX.sub("", key)):
         nothing = (value is True) if _CLEAN.fullmatch(key) else not value
         heard.nothing = heard.nothing or nothing
     else:
         settle(_PREFIX.sub("", key), _said(value * 0.01 if isinstance(value, float) and value > 10 else value) or "unclear", heard)
 
 
-def _hear_denied(value: Any, heard: Heard) -> None:
-    inner = Heard()
-    _hear_value(value, inner)
-    heard.denied += [*inner.named, *inner.described]
-
-
 def _hear_group(key: str, value: Group, heard: Heard) -> None:
-    known = {_key(one[0]) for one in value.items} if value.pairs else set()
-    if (
-        known
-        and (any(_VERDICT_KEYS.fullmatch(one) for one in known) or all(_ASIDE_KEYS.fullmatch(one) for one in known))
-        and not _holds_list(value)
-    ):
+    known = {_key(one): inner for one, inner in value.items} if value.pairs else {}
+    lists = any(isinstance(one, Group) and not _ASIDE_KEYS.fullmatch(name) for name, one in known.items())
+    if known and not lists and (any(map(_VERDICT_KEYS.fullmatch, known)) or all(map(_ASIDE_KEYS.fullmatch, known))):
         if not value.cut:
-            settle(key, _verdict({_key(one): inner for one, inner in value.items}), heard)
+            settle(key, _verdict(known), heard)
     elif not value.pairs and value.items and not _means(value):
         settle(key, "there", heard)
     elif not value.pairs and not value.items and not value.cut and not is_label(key):
@@ -211,22 +172,8 @@ def _hear_group(key: str, value: Group, heard: Heard) -> None:
         _hear_value(value, heard)
 
 
-def _holds_list(value: Group) -> bool:
-    return any(isinstance(one, Group) and not _ASIDE_KEYS.fullmatch(_key(key)) for key, one in value.items)
-
-
 def _hear_words(key: str, value: str, heard: Heard) -> None:
-    bare = plain(value)
-    if _CLEAN.fullmatch(bare):
-        heard.nothing = True
-    elif is_label(key) or _WHOLE.fullmatch(key) or len(key) <= 2 or re.search(r"\d", key) or _VERDICT_KEYS.fullmatch(key):
-        hear_sentences(value, heard)
+    if is_label(key) or len(key) <= 2 or re.search(r"\d", key) or _VERDICT_KEYS.fullmatch(key):
+        hear_sentences(hidden(value), heard)
     else:
-        said = judged(value)
-        if is_category(key) and said == "there" and not words().yes.fullmatch(bare):
-            inner = Heard()
-            hear_sentences(value, inner)
-            if inner.named:
-                heard.add(inner)
-                return
-        settle(_PREFIX.sub("", key), said, heard)
+        hear_item(f"{_PREFIX.sub('', key)} = {hidden(value)}", heard)

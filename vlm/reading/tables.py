@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import re
 
-from .claims import Heard
+from .heard import Heard
 from .names import plain
 from .verdicts import judged, marked, settle
-from .words import says_nothing, words
+from .words import ASIDE, VERDICT, YES, says_nothing
 
 _RULE = re.compile(r"^[\s|:\-]*-{2,}[\s|:\-]*$")
 _NUMBER = re.compile(r"\W*\d*\W*")
-# Columns that say more about a thing than whether it is there.
-_TALK = re.compile(
-    r"\b(?:notes?|descriptions?|locations?|positions?|comments?|details?|explanations?|confidence|reasons?)\b", re.IGNORECASE
-)
-_VERDICT = re.compile(r"\b(?:present|visible|detected|found|status|seen|yes|verdict|presence)\b", re.IGNORECASE)
 
 
-def read_table(said: str) -> Heard | None:
-    """Hear a table; None when there is none."""
+def read_table(said: str, heard: Heard) -> bool:
+    """Hear a table, and tell whether there is one."""
     lines = [line.strip() for line in said.splitlines() if "|" in line]
     ruled = next((at for at, line in enumerate(lines) if _RULE.match(line)), None)
     framed = [line for line in lines if line.startswith("|") and line.endswith("|") and line.count("|") > 2]
     if ruled is None and len(framed) < 2:
-        return None
+        return False
     head = _cells(lines[ruled - 1]) if ruled else []
     rows = [_cells(line) for line in (lines[ruled + 1 :] if ruled is not None else framed)]
-    heard = Heard()
     for row in rows:
         _hear_row(head, row, heard)
-    return heard
+    return True
 
 
 def _cells(line: str) -> list[str]:
@@ -44,11 +38,13 @@ def _hear_row(head: list[str], row: list[str], heard: Heard) -> None:
     if named is None:
         return
     others = [(titles[at], cell) for at, cell in enumerate(row) if at > named and plain(cell)]
-    verdicts = [cell for title, cell in others if _VERDICT.search(title) or _is_verdict(cell)]
-    said = [judged(cell) for cell in verdicts] or [judged(cell) for title, cell in others if not _TALK.search(title)]
+    verdicts = [cell for title, cell in others if re.search(rf"\b{VERDICT}\b", title, re.IGNORECASE) or _is_verdict(cell)]
+    said = [judged(cell) for cell in verdicts] or [
+        judged(cell) for title, cell in others if not re.search(rf"\b{ASIDE}\b", title, re.IGNORECASE)
+    ]
     said = said or ["absent" for title, cell in others if judged(cell) == "absent"]
     settle(row[named], "absent" if "absent" in said else "unclear" if "unclear" in said else "there", heard)
 
 
 def _is_verdict(cell: str) -> bool:
-    return bool(words().yes.fullmatch(plain(cell)) or says_nothing(plain(cell)))
+    return bool(YES.fullmatch(plain(cell)) or says_nothing(plain(cell)))
