@@ -12,6 +12,7 @@ from torch import Tensor
 from ..late import LateEncoder
 from ..watch.run import Watch
 from .avoided import Avoided, checked, holds, host_conditions
+from .joined import side_by_side
 from .predictions import Predictions
 
 
@@ -78,40 +79,18 @@ class Spoken:
     def _conditions(self, told: tuple[str, ...]) -> list[tuple[Any, Tensor | None]]:
         """Make conditionings of what each picture was told: one for all where the host can carry them side by side, else one for each text."""
         texts = [text for text in dict.fromkeys(told) if text]
-        rows = {text: None if all(one == text for one in told) else torch.tensor([one == text for one in told]) for text in texts}
-        joined = self._side_by_side(told) if len(texts) > 1 else None
+        ready = {text: self._ready(self._written[text]) for text in texts}
+        # A picture that was told nothing is predicted with another one's words, and the prediction is dropped.
+        joined = side_by_side([ready[text or texts[0]] for text in told]) if len(texts) > 1 else None
         if joined is not None:
             some = torch.tensor([bool(one) for one in told])
-            return [(self._ready(joined), None if bool(some.all()) else some)]
-        return [(self._ready(self._written[text]), rows[text]) for text in texts]
+            return [(joined, None if bool(some.all()) else some)]
+        rows = {text: None if all(one == text for one in told) else torch.tensor([one == text for one in told]) for text in texts}
+        return [(ready[text], rows[text]) for text in texts]
 
     def _ready(self, negative: Avoided) -> list[dict[str, Any]]:
         assert self.late is not None
         return self.late(host_conditions(negative, self._shown))
-
-    def _side_by_side(self, told: tuple[str, ...]) -> Avoided | None:
-        """Give each picture of the batch its own row of one conditioning; None where the texts are not equally long."""
-        known = [self._written[text].conditioning for text in told if text]
-        filler = known[0]
-        each = [self._written[text].conditioning if text else filler for text in told]
-        if any(len(conditioning) != 1 for conditioning in each):
-            return None
-        entries = [conditioning[0] for conditioning in each]
-        if len({_shapes(entry) for entry in entries}) != 1:
-            return None
-        options = {key: _stacked([entry[1][key] for entry in entries]) for key in entries[0][1]}
-        return Avoided("", [[torch.cat([entry[0] for entry in entries]), options]])
-
-
-def _shapes(entry: Any) -> tuple[Any, ...]:
-    """Describe an entry of a CONDITIONING by its keys and the shapes of its tensors."""
-    embedding, options = entry
-    shapes = {key: tuple(value.shape) if isinstance(value, Tensor) else None for key, value in options.items()}
-    return tuple(embedding.shape), tuple(sorted(shapes.items()))
-
-
-def _stacked(values: list[Any]) -> Any:
-    return torch.cat(values) if isinstance(values[0], Tensor) else values[0]
 
 
 def _over(rows: Tensor, like: Tensor) -> Tensor:
