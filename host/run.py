@@ -88,11 +88,13 @@ class Run:
                 self._guided[cond["uuid"]] = text
         return executor(guider, sigmas, extra_args, self._recorder.count_steps(callback), *args, **kwargs)
 
-    def _speak(self, clip: Any, text: str) -> None:
-        """Encode words that came during the run."""
+    def _speak(self, clip: Any, text: str) -> Callable[[], None]:
+        """Encode words that came during the run; what is returned lets the model take them in."""
+        return partial(self._take_in, text, Negative(tuple(encode_line(clip, text))))
+
+    def _take_in(self, text: str, said: Negative) -> None:
         assert self._late is not None
         sampling = self._guider.inner_model.model_sampling.percent_to_sigma
-        said = Negative(tuple(encode_line(clip, text)))
         for words_only in {task.words_only for task in self._tasks if task.watch is not None}:
             self._spoken[text, words_only] = [
                 ReadyPrompt(

@@ -30,6 +30,14 @@ def side_by_side(each: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any
     return [one for one in joined if one is not None] if None not in joined else None
 
 
+def sharing(conditions: Sequence[dict[str, Any]], known: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Hold once what another text's conditionings have too, such as latents of pictures; the model makes them anew for each text."""
+    shared = [dict(one["model_conds"]) for one in conditions]
+    for made, others in zip(shared, (one["model_conds"] for one in known), strict=False):
+        made |= {name: other for name, other in others.items() if name in made and _equal(made[name], other)}
+    return [{**one, "model_conds": made} for one, made in zip(conditions, shared, strict=True)]
+
+
 def _one(entries: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     first = entries[0]
     made = [entry["model_conds"] for entry in entries]
@@ -47,12 +55,16 @@ def _one(entries: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 def _value(values: Sequence[Any]) -> Any:
     """Keep what all have, and give each picture its row of what they have not; None where that is not possible."""
     first, conds = values[0], [value.cond for value in values]
-    if any(type(value) is not type(first) for value in values):
-        return None
-    if all(_same(cond, conds[0]) for cond in conds):
+    if all(_equal(value, first) for value in values):
         return first
-    rows = type(first) in IN_ROWS and all(isinstance(cond, Tensor) and cond.shape[:1] == (1,) for cond in conds)
+    if len({type(value) for value in values}) != 1 or type(first) not in IN_ROWS:
+        return None
+    rows = all(isinstance(cond, Tensor) and cond.shape[:1] == (1,) for cond in conds)
     return type(first)(torch.cat(conds)) if rows and len({cond.shape for cond in conds}) == 1 else None
+
+
+def _equal(value: Any, other: Any) -> bool:
+    return value is other or (type(value) is type(other) and _same(value.cond, other.cond))
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from avert.host.score.joined import side_by_side
+from avert.host.score.joined import sharing, side_by_side
 from comfy.conds import CONDConstant, CONDCrossAttn, CONDList, CONDNoiseShape, CONDRegular
 
 
@@ -38,6 +38,14 @@ def test_what_differs_is_joined_and_what_all_have_is_kept() -> None:
     assert joined[1]["strength"] == 0.5
     # Whoever knows a text by its id is not to take this one for it.
     assert not {one["uuid"] for one in joined} & {1, 2, 3, 4}
+
+
+def test_what_texts_have_in_common_is_held_once() -> None:
+    known, made = [condition(1)], [condition(2), condition(3)]
+    first, second = sharing(made, known)
+    assert all(first["model_conds"][name] is known[0]["model_conds"][name] for name in ("count", "picture", "size"))
+    assert first["model_conds"]["text"] is made[0]["model_conds"]["text"] and second["model_conds"] == made[1]["model_conds"]
+    assert first["uuid"] == 2 and made[0]["model_conds"]["size"] is not known[0]["model_conds"]["size"]
 
 
 OTHERS = {
