@@ -88,11 +88,13 @@ class Run:
                 self._guided[cond["uuid"]] = text
         return executor(guider, sigmas, extra_args, self._recorder.count_steps(callback), *args, **kwargs)
 
-    def _speak(self, watch: Watch, text: str) -> None:
-        """Encode words that came during the run."""
+    def _speak(self, watch: Watch, text: str) -> Callable[[], None]:
+        """Encode words that came during the run; what is returned lets the model take them in."""
+        return partial(self._take_in, watch, text, Negative(tuple(encode_line(watch.clip, text))))
+
+    def _take_in(self, watch: Watch, text: str, said: Negative) -> None:
         assert self._late is not None
         sampling = self._guider.inner_model.model_sampling.percent_to_sigma
-        said = Negative(tuple(encode_line(watch.clip, text)))
         for words_only in {task.words_only for task in self._tasks if task.watch is watch}:
             self._spoken[watch, text, words_only] = [
                 ReadyPrompt(

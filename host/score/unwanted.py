@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from ..late import LateEncoder
 from ..watch.run import Watch
 from .avoided import Avoided, checked, holds, host_conditions
+from .joined import sharing, side_by_side
 from .predictions import Predictions
 
 
@@ -41,20 +43,23 @@ class Spoken:
     def __init__(self, watch: Watch, shown: Sequence[dict[str, Any]]) -> None:
         self._watch = watch
         self._shown = shown
-        self._written: dict[str, Any] = {}
+        # Each text as the model takes it.
+        self._ready: dict[str, list[dict[str, Any]]] = {}
         self._lists: dict[tuple[str, ...], list[tuple[Any, Tensor | None]]] = {}
         self.late: LateEncoder | None = None
         if watch.trial:
             host_conditions(Avoided("", checked(watch.trial)), shown)
         watch.listeners.append(self.hear)
 
-    def _encode(self, text: str) -> Avoided:
+    def hear(self, text: str) -> Callable[[], None]:
+        """Encode words that came; what is returned lets the model take them in."""
         clip = self._watch.clip
-        return Avoided(text, checked(clip.encode_from_tokens_scheduled(clip.tokenize(text))))
+        return partial(self._take_in, Avoided(text, checked(clip.encode_from_tokens_scheduled(clip.tokenize(text)))))
 
-    def hear(self, text: str) -> None:
-        """Encode words that came."""
-        self._written[text] = self._encode(text)
+    def _take_in(self, negative: Avoided) -> None:
+        assert self.late is not None
+        made = self.late(host_conditions(negative, self._shown))
+        self._ready[negative.text] = sharing(made, next(iter(self._ready.values()), made))
 
     def predicted(self, predict: Predictions, sigma: float) -> Unwanted | None:
         """Predict, each picture with its own words; None while there are none."""
@@ -62,7 +67,7 @@ class Spoken:
         if not any(told):
             return None
         if told not in self._lists:
-            # Only the latest: each is a set of conditionings on the device.
+            # Only the latest: what is joined is held beside its parts.
             self._lists = {told: self._conditions(told)}
         lists = [(conditions, rows) for conditions, rows in self._lists[told] if holds(conditions, sigma)]
         if not lists:
@@ -78,40 +83,13 @@ class Spoken:
     def _conditions(self, told: tuple[str, ...]) -> list[tuple[Any, Tensor | None]]:
         """Make conditionings of what each picture was told: one for all where the host can carry them side by side, else one for each text."""
         texts = [text for text in dict.fromkeys(told) if text]
-        rows = {text: None if all(one == text for one in told) else torch.tensor([one == text for one in told]) for text in texts}
-        joined = self._side_by_side(told) if len(texts) > 1 else None
+        # A picture that was told nothing is predicted with another one's words, and the prediction is dropped.
+        joined = side_by_side([self._ready[text or texts[0]] for text in told]) if len(texts) > 1 else None
         if joined is not None:
             some = torch.tensor([bool(one) for one in told])
-            return [(self._ready(joined), None if bool(some.all()) else some)]
-        return [(self._ready(self._written[text]), rows[text]) for text in texts]
-
-    def _ready(self, negative: Avoided) -> list[dict[str, Any]]:
-        assert self.late is not None
-        return self.late(host_conditions(negative, self._shown))
-
-    def _side_by_side(self, told: tuple[str, ...]) -> Avoided | None:
-        """Give each picture of the batch its own row of one conditioning; None where the texts are not equally long."""
-        known = [self._written[text].conditioning for text in told if text]
-        filler = known[0]
-        each = [self._written[text].conditioning if text else filler for text in told]
-        if any(len(conditioning) != 1 for conditioning in each):
-            return None
-        entries = [conditioning[0] for conditioning in each]
-        if len({_shapes(entry) for entry in entries}) != 1:
-            return None
-        options = {key: _stacked([entry[1][key] for entry in entries]) for key in entries[0][1]}
-        return Avoided("", [[torch.cat([entry[0] for entry in entries]), options]])
-
-
-def _shapes(entry: Any) -> tuple[Any, ...]:
-    """Describe an entry of a CONDITIONING by its keys and the shapes of its tensors."""
-    embedding, options = entry
-    shapes = {key: tuple(value.shape) if isinstance(value, Tensor) else None for key, value in options.items()}
-    return tuple(embedding.shape), tuple(sorted(shapes.items()))
-
-
-def _stacked(values: list[Any]) -> Any:
-    return torch.cat(values) if isinstance(values[0], Tensor) else values[0]
+            return [(joined, None if bool(some.all()) else some)]
+        rows = {text: None if all(one == text for one in told) else torch.tensor([one == text for one in told]) for text in texts}
+        return [(self._ready[text], rows[text]) for text in texts]
 
 
 def _over(rows: Tensor, like: Tensor) -> Tensor:

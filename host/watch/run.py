@@ -56,8 +56,9 @@ class Watch:
         self._start: StepStart[Tensor] | None = None if replayed else StepStart()
         self._run = Transcript(0, 0, label=source.label, by=by)
         self._weight: Tensor | None = None
-        # What others make of new words, at once: text encoders work between evaluations, not inside of one.
-        self.listeners: list[Callable[[str], None]] = []
+        # What others make of new words, at once: text encoders work between evaluations, not inside of one. What a listener returns is left to do by
+        # the diffusion model, whose weights some families make a text with: it is called when that is back in memory.
+        self.listeners: list[Callable[[str], Callable[[], None]]] = []
         self._encoded: dict[str, bool] = {}
         self._in_force: tuple[tuple[str, ...], list[InForce]] = ((), [])
         self._notes: list[str] = []
@@ -138,7 +139,8 @@ class Watch:
             # Whoever looks, answers and encodes may push the diffusion model out of memory, each in turn: it comes back once, after all of them.
             with self._residence:
                 self._words.step(step, denoised if begun is None else begun)
-                self._encode_new()
+                encoded = self._encode_new()
+            self._take_in(encoded)
             return None if callback is None else callback(step, denoised, x, *rest)
 
         return executor(guider, sigmas, extra_args, heard, *args, **kwargs)
@@ -150,19 +152,22 @@ class Watch:
             self._start.note(args["input"], denoised)
         return denoised
 
-    def _encode_new(self) -> None:
-        """Let the mechanisms encode words that are new; what fails does not act, and the run goes on."""
+    def _encode_new(self) -> dict[str, tuple[list[Callable[[], None]] | None, str]]:
+        """Let text encoders read words that are new; give what is left to do for each text, or why nothing is."""
         texts = {joined(phrases) for phrases in self._words.avoided.phrases if phrases}
-        for text in sorted(texts - set(self._encoded)):
-            done, failure = attempt(partial(self._encode, text))
-            self._encoded[text] = bool(done)
-            if not done:
-                self._notes.append(NOT_ENCODED.format(text=text, why=failure[:300]))
+        return {text: attempt(partial(self._encode, text)) for text in sorted(texts - set(self._encoded))}
 
-    def _encode(self, text: str) -> bool:
-        for listener in self.listeners:
-            listener(text)
-        return True
+    def _encode(self, text: str) -> list[Callable[[], None]]:
+        return [listener(text) for listener in self.listeners]
+
+    def _take_in(self, encoded: Mapping[str, tuple[list[Callable[[], None]] | None, str]]) -> None:
+        """Let the diffusion model take in what was encoded; words of which anything fails do not act, and the run goes on."""
+        for text, (left, failure) in encoded.items():
+            for work in left or ():
+                failure = failure or attempt(work)[1]
+            self._encoded[text] = not failure
+            if failure:
+                self._notes.append(NOT_ENCODED.format(text=text, why=failure[:300]))
 
 
 def mark_of(noise: Any) -> str:

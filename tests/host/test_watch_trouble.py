@@ -57,13 +57,14 @@ def test_a_decoder_or_text_encoder_that_fails_does_not_lose_the_picture(
     assert any("no encoder" in note for note in last_report(mute).notes)
 
 
-def test_a_diffusion_model_that_was_pushed_out_is_brought_back(demo_worlds: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """As another model's loading does to it on a full card: with the memory that the host reserves for sampling."""
-    world, backend = demo_worlds["guided"], Script(["hat", "moon", "none", "smoke"])
-    model = guided(world, STATIC, watched(world, backend))
-    size, asked = [100], []
+def test_a_diffusion_model_that_was_pushed_out_is_brought_back(watched_case: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As another model's loading does to it on a full card: with the memory that the host reserves for sampling, and before it takes words in."""
+    world, mechanism, cfg = watched_case
+    backend = Script(["hat", "moon", "none", "smoke"])
+    model = guided(world, mechanism, watched(world, backend))
+    size, asked, taken = [100], [], []
     monkeypatch.setattr(type(model), "loaded_size", lambda self: size[0])
-    load = comfy.model_management.load_models_gpu
+    load, take = comfy.model_management.load_models_gpu, type(model.model).extra_conds
 
     def note(models: Any, *args: Any, **options: Any) -> Any:
         if size[0] < 100 and any(one.model is model.model for one in models):
@@ -82,13 +83,36 @@ def test_a_diffusion_model_that_was_pushed_out_is_brought_back(demo_worlds: dict
     positive, empty = encode(world[1], POSITIVE), encode(world[1], "")
     with monkeypatch.context() as patch:
         patch.setattr(comfy.model_management, "load_models_gpu", note)
+        patch.setattr(type(model.model), "extra_conds", lambda self, **options: taken.append(size[0]) or take(self, **options))
         # The decoder and the text encoder push it out too: it comes back once, after all of them.
         patch.setattr(type(world[2]), "decode", pushes_out(type(world[2]).decode))
         patch.setattr(type(world[1]), "encode_from_tokens_scheduled", pushes_out(type(world[1]).encode_from_tokens_scheduled))
-        tiny.sample(model, positive, empty, 3.0, steps=STEPS, noise=noise(4), latent=torch.zeros(4, 16, 8, 8))
-    assert len(backend.queries) == 2
+        tiny.sample(model, positive, empty, cfg, steps=STEPS, noise=noise(4), latent=torch.zeros(4, 16, 8, 8))
+    assert len(backend.queries) == 2 and set(taken) == {100} and len(taken) >= 2 + 3
     assert len(asked) == 2 and all(options["memory_required"] > 0 and options["minimum_memory_required"] > 0 for options in asked)
     assert any("loaded again after 2 of the questions" in note for note in last_report(model).notes)
+
+
+def test_words_that_the_model_cannot_take_in_do_not_lose_the_picture(watched_case: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two that came at once one is taken in, and acts; the other's picture becomes what it would have become without."""
+    world, mechanism, cfg = watched_case
+    plain, model = picture(world[0], world, cfg, 2), guided(world, mechanism, watched(world, Script(["hat", "moon"]), "6"))
+    expected = picture(guided(world, mechanism, watched(world, Script(["hat", "none"]), "6")), world, cfg, 2)
+    positive, empty, moon = (encode(world[1], text) for text in (POSITIVE, "", "moon"))
+    take = type(world[0].model).extra_conds
+
+    def full(self: Any, **options: Any) -> Any:
+        if torch.equal(options["cross_attn"][:, :2], moon[0][0][:, :2]):
+            raise comfy.model_management.OOM_EXCEPTION("no room for the moon")
+        return take(self, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(world[0].model), "extra_conds", full)
+        found = tiny.sample(model, positive, empty, cfg, steps=STEPS, noise=noise(2), latent=torch.zeros(2, 16, 8, 8))
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found[1], plain[1], atol=1e-4, rtol=1e-4)
+    (said,) = (note for note in last_report(model).notes if "could not be encoded" in note)
+    assert '"moon"' in said and "no room for the moon" in said
 
 
 FAILURES = {
