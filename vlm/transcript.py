@@ -11,7 +11,8 @@ from .answer import bare_name
 
 VERSION = 1
 MOST_CHARACTERS, MOST_ENTRIES = 2_000_000, 100_000
-ANSWER_CHARACTERS = 2000
+# Of an answer, in a report and in a picture's metadata: that of a JPEG file, with the whole workflow in it, ends at 64 KB.
+ANSWER_CHARACTERS, SAVED_CHARACTERS = 2000, 80
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,20 @@ class Transcript:
         return {entry.picture: entry.negative for entry in self.entries if entry.used == step}
 
     def written(self) -> str:
-        """Write JSON, the answers cut to a length that a picture's metadata can carry."""
+        """Write JSON, the answers cut to a length that anyone reads."""
         about = {"avert_transcript": VERSION} | {field.name: getattr(self, field.name) for field in fields(self)}
         entries = [{**asdict(entry), "answer": entry.answer[:ANSWER_CHARACTERS]} for entry in self.entries]
         return json.dumps({**about, "entries": entries}, ensure_ascii=False)
+
+    def plain(self) -> dict[str, Any]:
+        """Give what is written, as it is read from JSON."""
+        found: dict[str, Any] = json.loads(self.written())
+        return found
+
+
+def brief(told: dict[str, Any]) -> dict[str, Any]:
+    """Cut the answers of a plain transcript to a length that a picture's metadata can carry; replay needs none."""
+    return {**told, "entries": [{**entry, "answer": entry["answer"][:SAVED_CHARACTERS]} for entry in told["entries"]]}
 
 
 def same_run(known: Sequence[Transcript], run: Transcript) -> Transcript | None:

@@ -6,7 +6,7 @@ import json
 import pytest
 from avert.vlm.answer import Reading
 from avert.vlm.memory import Avoided
-from avert.vlm.transcript import ANSWER_CHARACTERS, Entry, Transcript, read_transcripts, same_run
+from avert.vlm.transcript import ANSWER_CHARACTERS, SAVED_CHARACTERS, Entry, Transcript, brief, read_transcripts, same_run
 
 
 def named(*phrases):
@@ -68,7 +68,10 @@ def test_a_whole_report_has_it_too():
 
 def test_long_answers_are_cut_but_negatives_are_not():
     entry = Entry(1, 0, "phrases", "x" * 10_000, ("hat",), 2, 0.1)
-    assert len(read_transcripts(Transcript(8, 1, (entry,)).written())[0].entries[0].answer) == ANSWER_CHARACTERS
+    told = Transcript(8, 1, (entry,))
+    (again,), (saved,) = read_transcripts(told.written()), read_transcripts(json.dumps(brief(told.plain())))
+    assert [len(one.entries[0].answer) for one in (again, saved)] == [ANSWER_CHARACTERS, SAVED_CHARACTERS]
+    assert again.at(2) == saved.at(2) == told.at(2) == {0: ("hat",)}
 
 
 def changed(**values):
