@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -77,7 +78,13 @@ def brief(told: dict[str, Any]) -> dict[str, Any]:
 
 def same_run(known: Sequence[Transcript], run: Transcript) -> Transcript | None:
     """Find the transcript of a run: of those with its steps, pictures and noise levels the one with its noise and guidance, or the first; None: there is none."""
-    fitting = [one for one in known if all(abs(a - b) <= 1e-3 * max(1.0, abs(a)) for a, b in zip(one.shape, run.shape, strict=True))]
+    counts = (run.steps, run.pictures)
+    fitting = [
+        one
+        for one in known
+        if (one.steps, one.pictures) == counts
+        and all(math.isclose(a, b, rel_tol=1e-3, abs_tol=1e-3) for a, b in zip(one.sigmas, run.sigmas, strict=True))
+    ]
     return max(fitting, key=lambda one: (one.noise == run.noise, one.by == run.by), default=None)
 
 

@@ -95,16 +95,19 @@ def test_anything_else_is_refused_in_one_sentence(text):
 
 def test_a_run_finds_its_own_transcript():
     """By steps, pictures and noise levels; then by its noise and by what guided; and the first of those that are left."""
-    first = Transcript(8, 1, (), "a", (1.0, 0.0), "n1", "VSF")
+    first = Transcript(1000, 1, (), "a", (1.0, 0.0), "n1", "VSF")
     others = [
         dataclasses.replace(first, noise="n2"), dataclasses.replace(first, by="NAG"), dataclasses.replace(first, sigmas=(0.6, 0.0)),
-        dataclasses.replace(first, pictures=2), dataclasses.replace(first, steps=9),
+        dataclasses.replace(first, pictures=2), dataclasses.replace(first, steps=1001),
     ]  # fmt: skip
     known = [*others, first]
     for one in known:
         assert same_run(known, dataclasses.replace(one, entries=SAID.entries)) is one
     assert same_run(known, dataclasses.replace(first, noise="n3", by="NASA")) is others[0]
     assert same_run(known, dataclasses.replace(first, sigmas=(0.9, 0.0))) is None and same_run([], first) is None
+    # Counts are counts, noise levels are as exact as hosts and formats keep them.
+    assert same_run(known, dataclasses.replace(first, steps=999)) is None
+    assert same_run(known, dataclasses.replace(first, sigmas=(1.0005, 0.0))) is first
 
 
 def test_of_several_sources_those_of_the_label_are_read():
