@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
+from collections.abc import Collection
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,10 +19,10 @@ from .live import Live
 from .record import Recorder, identify
 from .report import RunReport
 from .run import KEY, start_run
-from .running_prompt import contains_node, executing_node
+from .running_prompt import contains_node, executing_node, executing_place
 from .score.run import start_score_run
 from .task import Task
-from .watch.start import start_watches
+from .watch.start import sources_of, start_watches
 
 log = logging.getLogger(__name__)
 
@@ -30,49 +31,34 @@ NOT_FROM = (
     "This latent is not what the last runs with this model made, so this report may be another run's: either something changed the latent "
     "since, or the sampler used another MODEL; then connect the MODEL that comes here to the sampler too."
 )
-
-
-@dataclass
-class ReportBox:
-    """Hold the reports of the last runs, the newest last. It belongs to one patched model, whose clones share it.
-
-    said: the transcripts of the newest run of each sampler node, which its cached output comes from.
-    """
-
-    reports: deque[RunReport] = field(default_factory=lambda: deque(maxlen=KEPT))
-    said: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-
-    def keep(self, report: RunReport, sampler: str) -> None:
-        """Keep a run's report."""
-        report.sampler = sampler
-        self.reports.append(report)
-        if report.finished and report.watched and sampler:
-            self.said.pop(sampler, None)
-            self.said[sampler] = report.watched
+CHANGED = (
+    "This latent is not what the last runs with this model made: something changed it since, or another MODEL made it. This report is of the last run "
+    "with this model that led to it."
+)
 
 
 @dataclass(frozen=True)
 class Setup:
-    """Hold the tasks of all Avert nodes that a model went through."""
+    """Hold the tasks of all Avert nodes that a model went through, and the reports of its last runs, the newest last; its clones share them."""
 
     tasks: tuple[Task, ...]
-    box: ReportBox = field(default_factory=ReportBox)
+    reports: deque[RunReport] = field(default_factory=lambda: deque(maxlen=KEPT))
 
     def sample(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
-        """Guide one sampling run (an OUTER_SAMPLE wrapper); whatever happens, nothing stays behind but the report."""
+        """Guide one sampling run (an OUTER_SAMPLE wrapper); whatever happens, nothing stays behind but the report and what was said."""
         guider = executor.class_obj
         model = guider.model_patcher.model
         attention = tuple(task for task in self.tasks if not isinstance(task.mechanism, ScoreMechanism))
         score = tuple(task for task in self.tasks if isinstance(task.mechanism, ScoreMechanism))
         family = find_family(model) if attention else None
         recorder = Recorder(type(model).__name__, family, with_map=contains_node("AvertReport"))
-        channel = open_channel()
+        channel, place = open_channel(), executing_place()
         live = Live(guider, recorder, channel)
         result = None
         try:
             with ExitStack() as stack:
                 stack.enter_context(live)
-                watches = start_watches(guider, self.tasks, recorder, channel, stack)
+                watches = start_watches(guider, self.tasks, recorder, channel, stack, place)
                 live.watch(watches.values())
                 if family is not None:
                     stack.enter_context(start_run(guider, family, attention, recorder, watches) or nullcontext())
@@ -83,7 +69,8 @@ class Setup:
             report = _finish(recorder, result)
             if report is not None:
                 live.end(report)
-                self.box.keep(report, executing_node())
+                report.mark = place.mark
+                self.reports.append(report)
 
 
 def _finish(recorder: Recorder, result: Any) -> RunReport | None:
@@ -110,34 +97,35 @@ def add_task(model: Any, task: Task) -> Any:
     return patched
 
 
-def report_of(model: Any, latent: Any, nodes: set[str]) -> RunReport:
-    """Return what the last run did, as `last_report`, with what was said in the runs of other samplers among the nodes that the latent comes from."""
-    report = last_report(model, latent)
-    said: dict[str, list[dict[str, Any]]] = model.get_attachment(KEY).box.said
-    others = nodes - {report.sampler}
-    earlier = [one for sampler, transcripts in said.items() if sampler in others for one in transcripts]
-    return replace(report, earlier=earlier)
+def report_of(model: Any, latent: Any, before: set[str]) -> RunReport:
+    """Return what the last run did, as `last_report`, with what was said in all runs that led to its picture. before: the marks of the nodes before."""
+    report = last_report(model, latent, before)
+    led = [told.plain() for source in sources_of(model.get_attachment(KEY).tasks) for told in source.said.before(before)]
+    # Words of a run that is known to be of other nodes are not of this picture.
+    other = NOT_FROM in report.notes and before and report.mark
+    return replace(report, led=led if other else [*led, *(told for told in report.watched if told not in led)])
 
 
-def last_report(model: Any, latent: Any = None) -> RunReport:
-    """Return what the last run with this model did; `latent` None, or the samples that are said to come from it."""
+def last_report(model: Any, latent: Any = None, before: Collection[str] = ()) -> RunReport:
+    """Return what the last run with this model did; `latent` None, or the samples that are said to come from it, by way of the nodes with these marks."""
     setup: Setup | None = model.get_attachment(KEY)
     if setup is None:
         raise ValueError("This model has no Avert node before it; connect the MODEL that comes out of an Avert node.")
-    if not setup.box.reports:
+    if not setup.reports:
         raise ValueError(
             "No run with this model has been recorded; connect the same MODEL to the sampler and to this node, "
             "and the sampler's LATENT to `latent`."
         )
-    newest = setup.box.reports[-1]
-    found = identify(latent)
-    if found is None or newest.latent is None:
-        return newest
     # Several samplers may share a model: the report is that of the run that made this latent.
-    for report in reversed(setup.box.reports):
-        if report.latent is not None and _same(report.latent, found):
+    leading = [report for report in setup.reports if report.mark in before]
+    known = leading or list(setup.reports)
+    newest, found = known[-1], identify(latent)
+    for report in reversed(known):
+        if found is not None and report.latent is not None and _same(report.latent, found):
             return report
-    return replace(newest, notes=[*newest.notes, NOT_FROM])
+    if (found is None or newest.latent is None) and (leading or not before):
+        return newest
+    return replace(newest, notes=[*newest.notes, CHANGED if leading else NOT_FROM])
 
 
 def _same(a: tuple[tuple[int, ...], tuple[float, ...]], b: tuple[tuple[int, ...], tuple[float, ...]]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -97,7 +96,7 @@ class Recorder:
 
     def keep_watch(self, transcript: Transcript, notes: Sequence[str], shown: Shown) -> None:
         """Keep what a vision-language model was asked, shown, and said."""
-        self._report.watched.append(json.loads(transcript.written()))
+        self._report.watched.append(transcript.plain())
         self._report.shown.append(shown)
         self._report.notes += notes
 

@@ -49,12 +49,12 @@ class RunReport:
     curves: list[dict[str, Any]] = field(default_factory=list)
     # Of each vision-language model that watched: the transcript, as it is replayed.
     watched: list[dict[str, Any]] = field(default_factory=list)
-    # The transcripts of the runs before it that led to its picture, such as the first pass of two.
-    earlier: list[dict[str, Any]] = field(default_factory=list)
+    # The transcripts of all runs that led to its picture, such as both passes of two; None: not known.
+    led: list[dict[str, Any]] | None = None
     # Beside each of its own transcripts: what was shown, as small JPEG files by step and picture, and the node's id.
     shown: list[Shown] = field(default_factory=list)
-    # The node that sampled, by its id.
-    sampler: str = ""
+    # The node that sampled, by its mark (running_prompt.py).
+    mark: str = ""
     # How many steps the solver was to take.
     total: int = 0
     # The last preview of the first picture, a JPEG file, where something shows it.

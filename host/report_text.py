@@ -16,10 +16,8 @@ COLUMNS = {"posterior": "posterior", "strength": "strength", "evidence": "eviden
 
 def as_json(report: RunReport) -> str:
     """Write everything but the maps; `share` and `change` hold one number per picture of the batch."""
-    fields = {
-        name: value for name, value in vars(report).items() if name not in ("maps", "latent", "shown", "picture", "earlier", "sampler")
-    }
-    fields["watched"] = [*report.earlier, *report.watched]
+    fields = {name: value for name, value in vars(report).items() if name not in ("maps", "latent", "shown", "picture", "led", "mark")}
+    fields["watched"] = report.watched if report.led is None else report.led
     fields["nodes"] = [asdict(node) for node in report.nodes]
     fields["has_attention_map"] = report.maps is not None
     return json.dumps(_finite(fields), indent=2, allow_nan=False)

@@ -9,7 +9,8 @@ from ..host.install import report_of
 from ..host.panel import as_panel
 from ..host.report_picture import draw_maps, draw_plot, to_image
 from ..host.report_text import as_json, as_text
-from ..host.running_prompt import executing_node, nodes_before
+from ..host.running_prompt import marks_before
+from ..vlm.transcript import brief
 
 
 class AvertReport(io.ComfyNode):
@@ -52,8 +53,8 @@ class AvertReport(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: Any, latent: Any) -> io.NodeOutput:
-        report = report_of(model, latent["samples"], nodes_before(executing_node()))
-        _save(getattr(getattr(cls, "hidden", None), "extra_pnginfo", None), [*report.earlier, *report.watched])
+        report = report_of(model, latent["samples"], marks_before())
+        _save(getattr(getattr(cls, "hidden", None), "extra_pnginfo", None), [brief(told) for told in report.led or ()])
         text, plot = as_text(report), to_image([draw_plot(report)])
         shown = {**ui.PreviewText(text).as_dict(), **ui.PreviewImage(plot, cls=cls).as_dict(), "avert": [as_panel(report)]}
         return io.NodeOutput(latent, plot, to_image(draw_maps(report)), text, as_json(report), ui=shown)

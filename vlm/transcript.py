@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -11,7 +12,8 @@ from .answer import bare_name
 
 VERSION = 1
 MOST_CHARACTERS, MOST_ENTRIES = 2_000_000, 100_000
-ANSWER_CHARACTERS = 2000
+# Of an answer, in a report and in a picture's metadata: that of a JPEG file, with the whole workflow in it, ends at 64 KB.
+ANSWER_CHARACTERS, SAVED_CHARACTERS = 2000, 80
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Transcript:
     """Hold a run's entries, and by what the run is known again when it is repeated.
 
     steps, pictures: how many; label: which source it was; sigmas: the first and the last noise level; noise: a mark of the noise that it began with;
-    by: what guided with its words ("" in both: not known).
+    by: what guided with its words; sampler, watcher: the ids of the node that sampled and of the source's; number: how many runs that node had ended before in
+    the same prompt ("" or 0: not known).
     """
 
     steps: int
@@ -47,27 +50,62 @@ class Transcript:
     sigmas: tuple[float, float] = (0.0, 0.0)
     noise: str = ""
     by: str = ""
+    sampler: str = ""
+    number: int = 0
+    watcher: str = ""
 
     @property
     def shape(self) -> tuple[float, ...]:
         """Give what a run must have to be repeated with it."""
         return (self.steps, self.pictures, *self.sigmas)
 
+    @property
+    def words(self) -> tuple[tuple[int, int, tuple[str, ...]], ...]:
+        """Give all that it does when it is replayed: from which step on, of which picture, which negative acts."""
+        return tuple((entry.used, entry.picture, entry.negative) for entry in self.entries if entry.used is not None)
+
     def at(self, step: int) -> dict[int, tuple[str, ...]]:
         """Give the negatives that begin to act in this step, by picture."""
         return {entry.picture: entry.negative for entry in self.entries if entry.used == step}
 
     def written(self) -> str:
-        """Write JSON, the answers cut to a length that a picture's metadata can carry."""
+        """Write JSON, the answers cut to a length that anyone reads."""
         about = {"avert_transcript": VERSION} | {field.name: getattr(self, field.name) for field in fields(self)}
         entries = [{**asdict(entry), "answer": entry.answer[:ANSWER_CHARACTERS]} for entry in self.entries]
         return json.dumps({**about, "entries": entries}, ensure_ascii=False)
 
+    def plain(self) -> dict[str, Any]:
+        """Give what is written, as it is read from JSON."""
+        found: dict[str, Any] = json.loads(self.written())
+        return found
 
-def same_run(known: Sequence[Transcript], run: Transcript) -> Transcript | None:
-    """Find the transcript of a run: of those with its steps, pictures and noise levels the one with its noise and guidance, or the first; None: there is none."""
-    fitting = [one for one in known if all(abs(a - b) <= 1e-3 * max(1.0, abs(a)) for a, b in zip(one.shape, run.shape, strict=True))]
-    return max(fitting, key=lambda one: (one.noise == run.noise, one.by == run.by), default=None)
+
+def brief(told: dict[str, Any]) -> dict[str, Any]:
+    """Cut the answers of a plain transcript to a length that a picture's metadata can carry; replay needs none."""
+    return {**told, "entries": [{**entry, "answer": entry["answer"][:SAVED_CHARACTERS]} for entry in told["entries"]]}
+
+
+def same_run(known: Sequence[Transcript], run: Transcript) -> list[Transcript]:
+    """List the transcripts that may be of a run: of those with its steps, pictures and noise levels the ones that agree best with the rest.
+
+    The noise tells most, and is the same in another workflow, where nodes may have other ids; then where and as which of a node's runs it was made, for which
+    source, and what guided.
+    """
+
+    def agreeing(one: Transcript) -> tuple[bool, ...]:
+        return (
+            one.noise == run.noise, one.sampler == run.sampler, one.number == run.number, one.watcher == run.watcher, one.by == run.by,
+        )  # fmt: skip
+
+    counts = (run.steps, run.pictures)
+    fitting = [
+        one
+        for one in known
+        if (one.steps, one.pictures) == counts
+        and all(math.isclose(a, b, rel_tol=1e-3, abs_tol=1e-3) for a, b in zip(one.sigmas, run.sigmas, strict=True))
+    ]
+    best = max(map(agreeing, fitting), default=())
+    return [one for one in fitting if agreeing(one) == best]
 
 
 def read_transcripts(text: str, label: str = "") -> tuple[Transcript, ...]:
@@ -100,8 +138,11 @@ def _transcript(found: dict[str, Any]) -> Transcript:
         raise ValueError
     first, last = (float(value) for value in _listed(found["sigmas"]))
     entries = tuple(_entry(one) for one in _listed(found["entries"]))
-    marks = (_words(found.get(name, "")) for name in ("noise", "by"))
-    return Transcript(_count(found["steps"]), _count(found["pictures"]), entries, _words(found["label"]), (first, last), *marks)
+    counts = _count(found["steps"]), _count(found["pictures"])
+    # Earlier versions did not write all of these.
+    noise, by, sampler, watcher = (_words(found.get(name, "")) for name in ("noise", "by", "sampler", "watcher"))
+    number = _count(found.get("number", 0))
+    return Transcript(*counts, entries, _words(found["label"]), (first, last), noise, by, sampler, number, watcher)
 
 
 def _entry(one: dict[str, Any]) -> Entry:

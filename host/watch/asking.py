@@ -19,6 +19,10 @@ from .look import Eye
 from .source import Watched
 
 OTHER_START = "The transcript that is replayed is of another seed or of other nodes: the words are the same, the picture is not."
+SEVERAL = (
+    "{count} of the transcripts to replay fit this run equally well, and they differ; the first is replayed. Leave only this run's own in `replay` if the "
+    "picture is another one."
+)
 OTHER_RUN = (
     "The transcript to replay is of another run ({theirs[0]} steps, {theirs[1]} pictures, noise from {theirs[2]:.4g} to {theirs[3]:.4g}; this one: {ours[0]}, "
     "{ours[1]}, {ours[2]:.4g}, {ours[3]:.4g}); set the sampler as it was, or empty `replay`."
@@ -68,11 +72,13 @@ class Replayed:
 
     def begin(self, sigmas: Sequence[float], run: Transcript) -> None:
         found = same_run(self._known, run)
-        if found is None:
+        if not found:
             raise ValueError(OTHER_RUN.format(theirs=self._known[0].shape, ours=run.shape))
-        if (found.noise, found.by) not in ((run.noise, run.by), ("", "")):
+        self._transcript = found[0]
+        if (found[0].noise, found[0].by) not in ((run.noise, run.by), ("", "")):
             self.notes.append(OTHER_START)
-        self._transcript = found
+        if any(one.words != found[0].words for one in found):
+            self.notes.append(SEVERAL.format(count=len(found)))
         self.avoided = Avoided("replace", run.pictures, 1)
 
     def step(self, step: int, predicted: Tensor) -> None:

@@ -44,9 +44,9 @@ class Watch:
     """Watch a run for one source. Born with the run, and gone with it; every mechanism that has this source asks it what to avoid."""
 
     def __init__(
-        self, guider: Any, source: Watched, windows: Sequence[SigmaRange], say: Callable[[str], None], number: int = 0, by: str = ""
+        self, guider: Any, source: Watched, windows: Sequence[SigmaRange], say: Callable[[str], None], number: int, run: Transcript
     ) -> None:
-        """windows: of what guides with its words; by: the names of that; number: tells apart the sources of one run."""
+        """windows: of what guides with its words; number: tells apart the sources of one run; run: its transcript, as far as it is known before it."""
         self._guider = guider
         self._source = source
         self._key = f"avert_watch_{number}"
@@ -54,7 +54,7 @@ class Watch:
         replayed = source.replay is not None
         self._words: Words = Replayed(source.replay) if source.replay is not None else Asked(guider, source, windows, say)
         self._start: StepStart[Tensor] | None = None if replayed else StepStart()
-        self._run = Transcript(0, 0, label=source.label, by=by)
+        self._run = run
         self._weight: Tensor | None = None
         # What others make of new words, at once: text encoders work between evaluations, not inside of one. What a listener returns is left to do by
         # the diffusion model, whose weights some families make a text with: it is called when that is back in memory.

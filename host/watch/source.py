@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from ...vlm.backend import Backend, Example
@@ -11,11 +11,12 @@ from ...vlm.memory import Mode
 from ...vlm.transcript import Transcript
 from ..negative import NOT_A_CONDITIONING
 from ..textgen import ClipBackend
+from .said import Said
 
 
 @dataclass(frozen=True, eq=False)
 class Watched:
-    """Hold what one node asked for: made once, never changed; a run that uses it makes a `Watch` of its own.
+    """Hold what one node asked for: made once, never changed but for what was said; a run that uses it makes a `Watch` of its own.
 
     clip: encodes the answers; backend: gives them (None: only `replay` does); vae: decodes what is shown (None: the model's preview decoder);
     query_steps: as in `vlm.schedule`; most: phrases in force at once; min_change: how much a picture must have changed to be asked about again,
@@ -46,6 +47,8 @@ class Watched:
     # The node's id in the running workflow.
     node: str = ""
     max_seconds: float = 0.0
+    # In all runs of all models that it guides.
+    said: Said = field(default_factory=Said)
 
     def __iter__(self) -> NoReturn:
         """Refuse to be read as the host's CONDITIONING, which is a list."""

@@ -6,7 +6,7 @@ import json
 import pytest
 from avert.vlm.answer import Reading
 from avert.vlm.memory import Avoided
-from avert.vlm.transcript import ANSWER_CHARACTERS, Entry, Transcript, read_transcripts, same_run
+from avert.vlm.transcript import ANSWER_CHARACTERS, SAVED_CHARACTERS, Entry, Transcript, brief, read_transcripts, same_run
 
 
 def named(*phrases):
@@ -68,7 +68,10 @@ def test_a_whole_report_has_it_too():
 
 def test_long_answers_are_cut_but_negatives_are_not():
     entry = Entry(1, 0, "phrases", "x" * 10_000, ("hat",), 2, 0.1)
-    assert len(read_transcripts(Transcript(8, 1, (entry,)).written())[0].entries[0].answer) == ANSWER_CHARACTERS
+    told = Transcript(8, 1, (entry,))
+    (again,), (saved,) = read_transcripts(told.written()), read_transcripts(json.dumps(brief(told.plain())))
+    assert [len(one.entries[0].answer) for one in (again, saved)] == [ANSWER_CHARACTERS, SAVED_CHARACTERS]
+    assert again.words == saved.words == told.words == ((2, 0, ("hat",)),)
 
 
 def changed(**values):
@@ -82,6 +85,7 @@ def changed(**values):
     [
         "", "no json", "[]", "{}", "[" * 100_000, '{"avert_transcript": 2, "steps": 1, "pictures": 1, "label": "", "sigmas": [1, 0], "entries": []}',
         SAID.written()[:-5], changed(asked=-1),
+        json.dumps({**SAID.plain(), "number": -1}), json.dumps({**SAID.plain(), "sampler": 7}),
         changed(asked=True), changed(negative="hat"), changed(negative=[1]), changed(picture="0"), changed(seconds=None), " " * 3_000_000,
     ],
 )  # fmt: skip
@@ -91,17 +95,40 @@ def test_anything_else_is_refused_in_one_sentence(text):
 
 
 def test_a_run_finds_its_own_transcript():
-    """By steps, pictures and noise levels; then by its noise and by what guided; and the first of those that are left."""
-    first = Transcript(8, 1, (), "a", (1.0, 0.0), "n1", "VSF")
+    """By steps, pictures and noise levels; then by its noise, by where it was made and for whom, and by what guided."""
+    first = Transcript(1000, 1, (), "a", (1.0, 0.0), "n1", "VSF", "7", 0, "4")
     others = [
-        dataclasses.replace(first, noise="n2"), dataclasses.replace(first, by="NAG"), dataclasses.replace(first, sigmas=(0.6, 0.0)),
-        dataclasses.replace(first, pictures=2), dataclasses.replace(first, steps=9),
+        dataclasses.replace(first, **{name: value})
+        for name, value in {
+            "noise": "n2", "by": "NAG", "sigmas": (0.6, 0.0), "pictures": 2, "steps": 1001, "sampler": "8", "number": 1, "watcher": "5",
+        }.items()
     ]  # fmt: skip
     known = [*others, first]
     for one in known:
-        assert same_run(known, dataclasses.replace(one, entries=SAID.entries)) is one
-    assert same_run(known, dataclasses.replace(first, noise="n3", by="NASA")) is others[0]
-    assert same_run(known, dataclasses.replace(first, sigmas=(0.9, 0.0))) is None and same_run([], first) is None
+        assert same_run(known, dataclasses.replace(one, entries=SAID.entries)) == [one]
+    # Counts are counts, noise levels are as exact as hosts and formats keep them.
+    assert same_run(known, dataclasses.replace(first, steps=999)) == [] == same_run([], first)
+    assert same_run(known, dataclasses.replace(first, sigmas=(1.0005, 0.0))) == [first]
+    assert same_run(known, dataclasses.replace(first, sigmas=(0.9, 0.0))) == []
+
+
+def test_what_is_told_apart_by_nothing_is_all_found():
+    """In another workflow nodes have other ids; the noise and the number of the run are the same."""
+    first = Transcript(8, 1, (), "a", (1.0, 0.0), "n1", "VSF", "7", 0, "4")
+    second, third = dataclasses.replace(first, number=1), dataclasses.replace(first, noise="n2", sampler="9", watcher="8", number=1)
+    run = dataclasses.replace(first, sampler="9", watcher="8", number=1)
+    assert same_run([first, second, third], run) == [second]
+    assert same_run([first, second, second], run) == [second, second]
+    # Of the same node with another seed: its own.
+    assert same_run([first, second, third], dataclasses.replace(run, noise="n3")) == [third]
+
+
+def test_transcripts_of_earlier_versions_are_read():
+    """They do not tell where they were made."""
+    old = {name: value for name, value in SAID.plain().items() if name not in ("noise", "by", "sampler", "number", "watcher")}
+    assert read_transcripts(json.dumps(old)) == (SAID,)
+    run = dataclasses.replace(SAID, noise="n1", by="VSF", sampler="7", number=2, watcher="4", entries=())
+    assert same_run([SAID], run) == [SAID]
 
 
 def test_of_several_sources_those_of_the_label_are_read():
