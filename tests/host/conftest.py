@@ -86,3 +86,15 @@ def watched_case(request: pytest.FixtureRequest, demo_worlds: dict[str, Any]) ->
     runs = importlib.import_module("watched_runs")
     inside = request.param in runs.INSIDE
     return demo_worlds["few_step" if inside else "guided"], runs.ALL[request.param], 1.0 if inside else 3.0
+
+
+@pytest.fixture(scope="session")
+def vlm_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder that the tiny vision-language models are written to."""
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(params=["qwen2.5-vl", "qwen3-vl", "gemma3", "smolvlm"])
+def vlm(request: pytest.FixtureRequest, vlm_models: Path) -> Any:
+    """Give a back end with a tiny random vision-language model of each kind, loaded anew."""
+    return importlib.import_module("tiny_vlms").load(request.param, vlm_models)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +14,11 @@ from avert.host.transformers_vlm import load_vlm
 from avert.host.vlm_folder import DEMO, demo_folder, known, model_folder, safe_folder
 from avert.host.vlm_gate import Gate, none_tokens
 from avert.vlm.answer import read_answer
-from avert.vlm.backend import Example, Query
-from avert.vlm.instructions import instruction
+from avert.vlm.backend import Query
 
 from tiers import ROOT
-from tiny_vlms import KINDS, write_vlm
+from tiny_vlms import pictures, query, write_vlm
 from watched_runs import STATIC, VSF, guided, picture, watched
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("models")
-
-
-@pytest.fixture(params=KINDS)
-def vlm(request: pytest.FixtureRequest, models: Path) -> Any:
-    if request.param == "smolvlm":
-        pytest.importorskip("num2words", reason="transformers' SmolVLM needs the package num2words, which ComfyUI does not bring")
-    folder = models / request.param
-    return load_vlm(folder if folder.exists() else write_vlm(request.param, folder), "default")
-
-
-def pictures(count: int) -> list[torch.Tensor]:
-    return [torch.rand(64, 64, 3, generator=torch.Generator().manual_seed(i)) for i in range(count)]
-
-
-def query(shown: Sequence[torch.Tensor], examples: int = 1, tokens: int = 6, **more: Any) -> Query:
-    return Query(instruction("custom", "hats"), shown, tuple(Example(one, "hat") for one in pictures(examples)), tokens, **more)
 
 
 @torch.inference_mode()
@@ -98,9 +75,9 @@ def test_an_answer_that_nobody_waits_for_ends(vlm: Any) -> None:
 
 
 @torch.inference_mode()
-def test_a_thought_that_the_template_begins_is_known_as_one(models: Path) -> None:
+def test_a_thought_that_the_template_begins_is_known_as_one(vlm_models: Path) -> None:
     """Cut off within it, the answer says nothing; the template of models that always think ends with the thought's beginning."""
-    thinker = load_vlm(write_vlm("qwen3-vl", models / "thinker"), "default")
+    thinker = load_vlm(write_vlm("qwen3-vl", vlm_models / "thinker"), "default")
     template = thinker._processor.chat_template
     thinker._processor.chat_template = template.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}")
     assert thinker._processor.chat_template != template
@@ -117,7 +94,7 @@ def test_nonsense_is_survived(vlm: Any, demo_worlds: dict[str, Any], variant: st
     assert kinds and "failed" not in kinds
 
 
-def test_models_are_found_and_others_refused(models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_models_are_found_and_others_refused(vlm_models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(folder_paths, "models_dir", str(tmp_path))
     assert known() == [DEMO] and model_folder(DEMO) == demo_folder()
     with pytest.raises(ValueError, match="LLM"):

@@ -5,28 +5,20 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import comfy.model_management
-import comfy.samplers
 import pytest
 import torch
-from avert.host.encode import encode_negative
 from avert.host.install import last_report
 from avert.vlm.transcript import read_transcripts
 
-from watched_runs import SCORE, STATIC, STEPS, VSF, Script, between, guided, noise, picture, transcript_of, watched
+from watched_runs import SCORE, STATIC, STEPS, VSF, Script, between, guided, in_turn, noise, picture, transcript_of, watched
 
 
 def test_an_answer_acts_from_the_next_evaluation_until_the_next_one(watched_case: Any) -> None:
     """6 and 3 of 8 steps remain after steps 2 and 5: the same as two fixed negatives with windows from steps 3 and 6 on."""
     world, mechanism, cfg = watched_case
-    backend = Script(["a hat"], ["smoke, chimney"])
-    model = guided(world, mechanism, watched(world, backend))
+    model = guided(world, mechanism, watched(world, Script(["a hat"], ["smoke, chimney"])))
     found = picture(model, world, cfg)
-    first, second = between(model, 3), between(model, 6)
-    fixed = guided(world, mechanism, encode_negative(world[1], "hat"), (first, second))
-    fixed = guided(world, mechanism, encode_negative(world[1], "smoke, chimney"), (second, 1.0), fixed)
-    expected = picture(fixed, world, cfg)
-    assert torch.equal(found, expected)
+    assert torch.equal(found, picture(in_turn(world, mechanism, "hat", "smoke, chimney"), world, cfg))
     assert not torch.equal(found, picture(world[0], world, cfg))
     assert [(entry.asked, entry.used, entry.negative) for entry in transcript_of(model).entries] == [
         (2, 3, ("hat",)), (5, 6, ("smoke", "chimney")),
@@ -59,7 +51,7 @@ def test_nothing_to_avoid_is_no_guidance_at_all(watched_case: Any) -> None:
 def test_what_is_gone_is_dropped(watched_case: Any) -> None:
     world, mechanism, cfg = watched_case
     model = guided(world, mechanism, watched(world, Script(["hat"], ["none"])))
-    fixed = guided(world, mechanism, encode_negative(world[1], "hat"), (between(model, 3), between(model, 6)))
+    fixed = in_turn(world, mechanism, "hat", last=between(model, 6))
     assert torch.equal(picture(model, world, cfg), picture(fixed, world, cfg))
 
 
@@ -82,36 +74,14 @@ def test_words_that_come_back_are_new(demo_worlds: dict[str, Any], kind: str) ->
     torch.testing.assert_close(together[:1], alone, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("sampler", ["heun", "dpmpp_2s_ancestral", "dpmpp_2m", "uni_pc", "euler_ancestral", "dpm_2"])
-def test_samplers_that_evaluate_twice_are_asked_once_a_step(demo_worlds: dict[str, Any], sampler: str) -> None:
-    world, backend = demo_worlds["guided"], Script(["hat"])
-    base, predicted = world[0].clone(), []
-
-    def keep(args: dict[str, Any]) -> torch.Tensor:
-        predicted.append((float(args["sigma"][0]), args["denoised"].clone()))
-        return args["denoised"]
-
-    base.set_model_sampler_post_cfg_function(keep)
-    sigmas = comfy.samplers.KSampler(base, STEPS, torch.device("cpu"), sampler, "simple").sigmas.tolist()
-    model = guided(world, STATIC, watched(world, backend, "every"), model=base)
-    picture(model, world, 3.0, sampler_name=sampler)
-    entries = transcript_of(model).entries
-    assert [entry.asked for entry in entries] == list(range(1, STEPS - 1)) or [entry.asked for entry in entries] == list(range(1, STEPS))
-    assert len(backend.queries) == len(entries)
-    # The first of a step's evaluations is at a noise level of the schedule, the second mostly in between, or at the next step's place.
-    for query, entry in zip(backend.queries, entries, strict=True):
-        firsts = [value for sigma, value in predicted if abs(sigma - sigmas[entry.asked]) < 1e-3 * sigma]
-        shown = [world[2].decode(world[0].model.process_latent_out(value))[0].clamp(0, 1).cpu() for value in firsts]
-        assert min(float((one - query.pictures[0]).abs().max()) for one in shown) < 1e-4
-
-
 def test_a_second_run_asks_afresh_and_says_the_same(watched_case: Any) -> None:
     world, mechanism, cfg = watched_case
-    source = watched(world, Script(["hat"], ["smoke"], ["hat"], ["smoke"]))
-    model = guided(world, mechanism, source)
+    backend = Script(["hat"], ["smoke"], ["hat"], ["smoke"])
+    model = guided(world, mechanism, watched(world, backend))
     first, told = picture(model, world, cfg), transcript_of(model)
     second = picture(model, world, cfg)
     assert torch.equal(first, second)
+    assert len(backend.queries) == 4
     assert [(e.asked, e.answer, e.used) for e in told.entries] == [(e.asked, e.answer, e.used) for e in transcript_of(model).entries]
 
 
@@ -152,6 +122,43 @@ def test_a_picture_that_did_not_change_is_not_asked_about_again(demo_worlds: dic
     picture(model, world, 3.0, 2)
     assert len(backend.queries) == 1
     assert {entry.kind for entry in transcript_of(model).entries if entry.asked > 1} == {"unchanged"}
+
+
+def test_of_a_batch_only_the_pictures_that_changed_are_asked_about(demo_worlds: dict[str, Any]) -> None:
+    """The first picture stays as it was first predicted: the second question is about the other one alone, and so is its answer."""
+    world, backend, predicted = demo_worlds["guided"], Script(["hat", "moon"], ["smoke"]), []
+    base = world[0].clone()
+
+    def hold_the_first(args: dict[str, Any]) -> torch.Tensor:
+        held = predicted[0][:1] if predicted else args["denoised"][:1]
+        predicted.append(torch.cat([held, args["denoised"][1:]]))
+        return predicted[-1]
+
+    base.set_model_sampler_post_cfg_function(hold_the_first)
+    model = guided(world, STATIC, watched(world, backend, min_change=1e-3), model=base)
+    picture(model, world, 3.0, 2)
+    first, second = backend.queries
+    assert len(first.pictures) == 2 and len(second.pictures) == 1
+    shown = world[2].decode(world[0].model.process_latent_out(predicted[5]))[1].clamp(0, 1).cpu()
+    torch.testing.assert_close(second.pictures[0], shown, atol=1e-5, rtol=1e-5)
+    assert [(entry.asked, entry.picture, entry.kind, entry.negative) for entry in transcript_of(model).entries] == [
+        (2, 0, "phrases", ("hat",)), (2, 1, "phrases", ("moon",)), (5, 0, "unchanged", ("hat",)), (5, 1, "phrases", ("smoke",)),
+    ]  # fmt: skip
+
+
+def test_a_picture_that_changes_slowly_is_asked_about_when_it_is_another_one(demo_worlds: dict[str, Any]) -> None:
+    """Its change counts from when it was last looked at, not from the step before."""
+    world, backend, predicted = demo_worlds["guided"], Script(), []
+    base = world[0].clone()
+
+    def grow(args: dict[str, Any]) -> torch.Tensor:
+        predicted.append(torch.ones_like(args["denoised"]) * (1 + 0.06 * len(predicted)))
+        return predicted[-1]
+
+    base.set_model_sampler_post_cfg_function(grow)
+    model = guided(world, STATIC, watched(world, backend, "every", min_change=0.1), model=base)
+    picture(model, world, 3.0)
+    assert [entry.asked for entry in transcript_of(model).entries if entry.kind != "unchanged"] == [1, 3, 5]
 
 
 @pytest.mark.parametrize("most", [1, 2])

@@ -13,7 +13,7 @@ from avert.host.encode import encode_negative
 from avert.host.install import last_report
 from avert.host.watch.ask import aside
 
-from watched_runs import STATIC, STEPS, Script, between, guided, picture, transcript_of, watched
+from watched_runs import STATIC, STEPS, Script, between, guided, in_turn, picture, transcript_of, watched
 
 
 def test_an_answer_that_takes_too_long_is_ended(watched_case: Any) -> None:
@@ -30,8 +30,7 @@ def test_an_answer_that_takes_too_long_is_ended(watched_case: Any) -> None:
 
     backend.ask = ask  # type: ignore[method-assign]
     model = guided(world, mechanism, watched(world, backend, max_seconds=0.5))
-    fixed = guided(world, mechanism, encode_negative(world[1], "hat"), (between(model, 3), 1.0))
-    assert torch.equal(picture(model, world, cfg), picture(fixed, world, cfg))
+    assert torch.equal(picture(model, world, cfg), picture(in_turn(world, mechanism, "hat"), world, cfg))
     assert any("failed at step 6" in note and "more than 0.5 s" in note for note in last_report(model).notes)
 
 

@@ -1,20 +1,16 @@
-"""Check who watches, and what they see: several sources of one run, previews, videos with sound."""
+"""Check who watches, and what they see: several sources of one run, previews."""
 
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 import pytest
 import torch
 from avert.host.demo import load_demo
 from avert.host.install import last_report
-from avert.host.watch.look import linear_preview
 from avert.vlm.transcript import read_transcripts
 
-import company_runs
-from family_spec import all_specs
 from watched_runs import INSIDE, STATIC, VSF, Script, between, guided, picture, watched
 
 
@@ -66,25 +62,3 @@ def test_without_a_vae_it_sees_the_preview(demo_worlds: dict[str, Any], variant:
     picture(guided(world, VSF if variant == "few_step" else STATIC, watched(world, backend, vae=None)), world, 1.0)
     shown = backend.queries[0].pictures[0]
     assert shown.shape == (256, 256, 3) and shown.min() >= 0 and shown.max() <= 1 and shown.std() > 0.01
-
-
-@pytest.mark.parametrize("name", ["ltx2", "ltx23", "minimax_h3"])
-def test_of_a_video_with_sound_it_sees_the_middle_frame(name: str) -> None:
-    """The host packs both into one flat latent."""
-    base, predicted, backend = all_specs()[name].build(), [], Script()
-
-    def keep(args: dict[str, Any]) -> torch.Tensor:
-        predicted.append(args["denoised"].clone())
-        return args["denoised"]
-
-    base.set_model_sampler_post_cfg_function(keep)
-    source = watched((base, None, None), backend, "3", trial=all_specs()[name].prompt(3, 1))
-    company_runs.run(name, guided((base, None, None), STATIC, source), 3.0, steps=4)
-    (shown,) = (picture for query in backend.queries for picture in query.pictures)
-    shape = base.model.latent_shapes[0]
-    video = predicted[1][:, :, : math.prod(shape[1:])].reshape(shape)
-    drawn = linear_preview(base.model.latent_format).decode_latent_to_preview(video[:, :, shape[2] // 2, None])
-    expected = torch.tensor(list(drawn.getdata())).view(drawn.height, drawn.width, 3) / 255
-    small = torch.nn.functional.interpolate(shown.movedim(-1, 0)[None], expected.shape[:2], mode="area")[0].movedim(0, -1)
-    assert max(shown.shape) == 256 and shown.std() > 0.01
-    assert torch.corrcoef(torch.stack([small.flatten(), expected.flatten()]))[0, 1] > 0.9

@@ -5,10 +5,15 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
+from avert.benchmarks.negbench.methods import Sampling
+from avert.benchmarks.negbench.world import World, noise
 from avert.demo.world.scene import LABELS, draw, random_scene, truth
+from avert.guidance.attention.mechanism import ValueSignFlip
+from avert.guidance.score.combine import NegativeGuidance
 from avert.host.transformers_vlm import load_vlm
 from avert.host.vlm_folder import demo_folder
 from avert.vlm.answer import read_answer
@@ -16,6 +21,7 @@ from avert.vlm.backend import Query
 from avert.vlm.instructions import instruction
 
 from tiers import ROOT
+from watched_runs import Script, guided, transcript_of, watched
 
 WORDS = ("hat", "smoke", "wheels", "flag", "leaves", "apples")
 
@@ -50,6 +56,40 @@ def test_a_gate_makes_the_watcher_more_careful() -> None:
     careful, plain, eager = named(0.9), named(0.0), named(0.02)
     assert all(a <= b <= c for a, b, c in zip(careful, plain, eager, strict=True))
     assert sum(careful) < sum(eager)
+
+
+SEEDS = 8
+
+
+@pytest.mark.parametrize(
+    ("variant", "mechanism", "cfg"),
+    [
+        pytest.param("few_step", ValueSignFlip(0.75, 0.0), 1.0, id="inside"),
+        pytest.param("guided", NegativeGuidance(3.0, "empty"), 3.0, id="score", marks=pytest.mark.slow),
+    ],
+)
+def test_what_it_sees_goes_and_what_was_asked_for_stays(variant: str, mechanism: Any, cfg: float) -> None:
+    """The whole chain, as the judge sees it: trees bear apples unless something is done, and do so too if a hat is said to be there."""
+    world = World()
+    trio = world.model(variant), world.clip(variant), world.vae()
+    texts, noises = world.texts(variant, ["a tree"] * SEEDS, ["apples"] * SEEDS), torch.cat([noise(seed) for seed in range(SEEDS)])
+
+    def seen(model: Any) -> tuple[int, int]:
+        latents = world.run(Sampling(model, texts.positive, texts.empty, cfg), variant, "euler", noises)
+        found = world.judge(world.decode(latents)).seen.sum(0)
+        return int(found[LABELS.index("tree")]), int(found[LABELS.index("apples")])
+
+    def watching(backend: Any) -> Any:
+        return guided(trio, mechanism, watched(trio, backend, "every 3", instruction=instruction("custom", "apples, hat")))
+
+    model = watching(load_vlm(demo_folder(), "default"))
+    for one in (trio[0], watching(Script(*[["hat"] * SEEDS] * 20))):
+        trees, with_apples = seen(one)
+        assert trees >= SEEDS - 1 and with_apples >= SEEDS - 2
+    trees, with_apples = seen(model)
+    # A picture may differ between machines.
+    assert trees >= SEEDS - 1 and with_apples <= SEEDS // 2 - 1
+    assert len({entry.picture for entry in transcript_of(model).entries if "apples" in entry.negative}) >= SEEDS - 1
 
 
 LESSON = """

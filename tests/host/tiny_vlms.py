@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import transformers
+from avert.host.transformers_vlm import TransformersBackend, load_vlm
+from avert.vlm.backend import Example, Query
+from avert.vlm.instructions import instruction
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 QWEN_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
@@ -171,3 +176,19 @@ def write_vlm(kind: str, folder: Path) -> Path:
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
+
+
+def load(kind: str, folder: Path) -> TransformersBackend:
+    """Load a model of a kind, which is written to the folder if it is not there yet; skip what this Python cannot run."""
+    if kind == "smolvlm":
+        pytest.importorskip("num2words", reason="transformers' SmolVLM needs the package num2words, which ComfyUI does not bring")
+    own = folder / kind
+    return load_vlm(own if own.exists() else write_vlm(kind, own), "default")
+
+
+def pictures(count: int) -> list[torch.Tensor]:
+    return [torch.rand(64, 64, 3, generator=torch.Generator().manual_seed(i)) for i in range(count)]
+
+
+def query(shown: Sequence[torch.Tensor], examples: int = 1, tokens: int = 6, **more: Any) -> Query:
+    return Query(instruction("custom", "hats"), shown, tuple(Example(one, "hat") for one in pictures(examples)), tokens, **more)

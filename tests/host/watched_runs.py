@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from avert.guidance.attention.mechanism import NormalizedGuidance, ValueSignFlip
 from avert.guidance.score.combine import DynamicNegativeGuidance, NegativeGuidance
+from avert.guidance.score.mechanism import ScoreMechanism
+from avert.host.encode import encode_negative
 from avert.host.guide import guide, guide_score
 from avert.host.install import last_report
 from avert.host.watch.source import Watched
@@ -41,12 +43,14 @@ class Script:
         self.answers = answers
         self.elsewhere = elsewhere
         self.queries: list[Query] = []
+        # How often a run has said that it ended.
+        self.forgotten = 0
         self.may_answer, self.answered = threading.Event(), threading.Event()
         if not wait:
             self.may_answer.set()
 
     def forget(self) -> None:
-        self.forgotten = True
+        self.forgotten += 1
 
     def ask(self, query: Query) -> list[str]:
         number = len(self.queries)
@@ -72,9 +76,18 @@ def watched(world: tuple[Any, Any, Any], backend: Any, query_steps: str = "6, 3"
 
 def guided(world: tuple[Any, Any, Any], mechanism: Any, negative: Any, window: tuple[float, float] = (0.0, 1.0), model: Any = None) -> Any:
     model = world[0] if model is None else model
-    if isinstance(mechanism, NegativeGuidance | DynamicNegativeGuidance):
+    if isinstance(mechanism, ScoreMechanism):
         return guide_score(model, mechanism, negative, window)
     return guide(model, mechanism, negative, window, "")
+
+
+def in_turn(world: tuple[Any, Any, Any], mechanism: Any, *words: str, last: float = 1.0) -> Any:
+    """Guide away from fixed words, each in a window of its own: from steps 3 and 6 on, as if they had been answered at the steps at which `watched` asks."""
+    model = world[0]
+    starts = [between(model, step) for step in (3, 6)[: len(words)]]
+    for text, window in zip(words, zip(starts, [*starts[1:], last], strict=True), strict=True):
+        model = guided(world, mechanism, encode_negative(world[1], text), window, model)
+    return model
 
 
 def noise(batch: int = 1, seed: int = 0) -> Tensor:
