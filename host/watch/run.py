@@ -26,10 +26,9 @@ from .source import Watched
 HOOK = "sampler_post_cfg_function"
 NO_STEPS = "A vision-language model cannot watch this sampler (ar_video), which draws a video frame by frame; use another sampler."
 NOT_ENCODED = '"{text}" could not be encoded and does not act: {why}'
-BROUGHT_BACK = (
-    "The diffusion model had to be loaded again after {count} of the questions, since the vision-language model and it do not fit into memory "
-    "together; fewer questions, a smaller model, or `device` cpu in Avert Load VLM spare that."
-)
+BROUGHT_BACK = "The diffusion model had to be loaded again after {count} of the questions, since {why}"
+TOGETHER = "others had taken its room; now it fits beside the vision-language model, and stays."
+APART = "the vision-language model and it do not fit into memory together; fewer questions, a smaller model, or `device` cpu in Avert Load VLM spare that."
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Watch:
         self._guider = guider
         self._source = source
         self._key = f"avert_watch_{number}"
-        self._residence = Residence(guider)
+        self._residence = Residence(guider, (source.backend, source.clip, source.vae))
         replayed = source.replay is not None
         self._words: Words = Replayed(source.replay) if source.replay is not None else Asked(guider, source, windows, say)
         self._start: StepStart[Tensor] | None = None if replayed else StepStart()
@@ -78,7 +77,8 @@ class Watch:
         options["transformer_options"]["wrappers"].get(WrappersMP.SAMPLER_SAMPLE, {}).pop(self._key, None)
         self._words.close(error[0] is None)
         if self._residence.brought_back:
-            self._notes.append(BROUGHT_BACK.format(count=self._residence.brought_back))
+            why = TOGETHER if self._residence.together else APART
+            self._notes.append(BROUGHT_BACK.format(count=self._residence.brought_back, why=why))
         # What holds this run in a circle is to be freed at once.
         self._hook = None
         self._start = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import comfy.model_management
+import comfy.model_patcher
 import comfy.samplers
 import pytest
 import torch
@@ -90,6 +91,41 @@ def test_a_diffusion_model_that_was_pushed_out_is_brought_back(watched_case: Any
     assert len(backend.queries) == 2 and set(taken) == {100} and len(taken) >= 2 + 3
     assert len(asked) == 2 and all(options["memory_required"] > 0 and options["minimum_memory_required"] > 0 for options in asked)
     assert any("loaded again after 2 of the questions" in note for note in last_report(model).notes)
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_who_looks_stays_beside_the_diffusion_model_where_both_fit(
+    demo_worlds: dict[str, Any], monkeypatch: pytest.MonkeyPatch, fits: bool
+) -> None:
+    """The host is asked for both then, so that it unloads what nobody uses in place of one of them; where they do not fit, both would be loaded in part."""
+    world, backend = demo_worlds["guided"], Script(["hat", "none"])
+    eye = comfy.model_patcher.ModelPatcher(torch.nn.Linear(100, 100), torch.device("cpu"), torch.device("cpu"))
+    backend.patcher = eye
+    model = guided(world, STATIC, watched(world, backend))
+    size, asked = [100], []
+    monkeypatch.setattr(type(model), "loaded_size", lambda self: size[0] if self.model is model.model else 100)
+    load, answer = comfy.model_management.load_models_gpu, backend.ask
+
+    def note(models: Any, *args: Any, **options: Any) -> Any:
+        if size[0] < 100 and any(one.model is model.model for one in models):
+            asked.append(set(models))
+            size[0] = 100
+        return load(models, *args, **options)
+
+    def ask(query: Any) -> list[str]:
+        size[0] = 0
+        return answer(query)
+
+    backend.ask = ask  # type: ignore[method-assign]
+    with monkeypatch.context() as patch:
+        patch.setattr(comfy.model_management, "load_models_gpu", note)
+        # Either without end, or none but what is in use: 100 bytes of each.
+        patch.setattr(comfy.model_management, "get_free_memory", lambda *args: 1 << 40 if fits else 0)
+        picture(model, world, 3.0)
+    assert len(asked) == 2 and all((eye in models) is fits for models in asked)
+    assert all((world[1].patcher in models) is fits for models in asked)
+    told = "fits beside the vision-language model" if fits else "do not fit into memory together"
+    assert any(told in note for note in last_report(model).notes)
 
 
 def test_words_that_the_model_cannot_take_in_do_not_lose_the_picture(watched_case: Any, monkeypatch: pytest.MonkeyPatch) -> None:
