@@ -88,6 +88,8 @@ class TransformersBackend:
                 comfy.model_management.load_models_gpu([self.patcher], force_full_load=True)
             try:
                 return self._answers(query)
+            except _Late:
+                return [""] * len(query.pictures)
             finally:
                 if query.stopped():
                     # The run may have ended meanwhile, and could not drop it.
@@ -102,6 +104,7 @@ class TransformersBackend:
                 self._lock.release()
 
     def _answers(self, query: Query) -> list[str]:
+        stop = _Stop(query, in_turn=not self.elsewhere)
         conversation = _conversation(query)
         text, beginning = self._written(conversation, True), self._written(conversation[:-1], False)
         shown = [_image(example.picture) for example in query.examples]
@@ -115,6 +118,7 @@ class TransformersBackend:
                 (query.instruction, query.examples),
                 lambda: self._read([beginning], [shown] if shown else None),
                 lambda: [read(new[0]), read(ImageOps.invert(new[0]))],
+                stop.check,
             )
         whole = self._read([text] * len(new), [[*shown, image] for image in new])
         pictures = self._read([text.removeprefix(beginning)] * len(new), [[image] for image in new])
@@ -123,7 +127,7 @@ class TransformersBackend:
             max_new_tokens=query.max_tokens,
             do_sample=False,
             logits_processor=self._choosing(query),
-            stopping_criteria=[_Stop(query, in_turn=not self.elsewhere)],
+            stopping_criteria=[stop],
         )
         answers: list[str] = self._processor.batch_decode(told[:, whole["input_ids"].shape[1] :], skip_special_tokens=True)
         # Templates of models that always think begin the thought themselves, so that an answer that is cut off within it does not look like one.
@@ -144,6 +148,10 @@ class TransformersBackend:
         # The template has written the special tokens already.
         inputs = self._processor(text=texts, images=images, return_tensors="pt", padding=True, add_special_tokens=False)
         return inputs.to(self.patcher.load_device, dtype=self.patcher.model.inner.dtype)
+
+
+class _Late(Exception):  # noqa: N818 - it is no error
+    """Say that nobody waits for the answer any more."""
 
 
 class _Drawn:
@@ -173,10 +181,17 @@ class _Stop:
         self._in_turn = in_turn
 
     def __call__(self, input_ids: Tensor, scores: Any, **options: Any) -> Tensor:
+        return torch.full((input_ids.shape[0],), self._over(), device=input_ids.device, dtype=torch.bool)
+
+    def check(self) -> None:
+        """Raise where there is no token to end at."""
+        if self._over():
+            raise _Late
+
+    def _over(self) -> bool:
         if self._in_turn:
             comfy.model_management.throw_exception_if_processing_interrupted()
-        over = self._query.stopped() or comfy.model_management.processing_interrupted()
-        return torch.full((input_ids.shape[0],), over, device=input_ids.device, dtype=torch.bool)
+        return bool(self._query.stopped() or comfy.model_management.processing_interrupted())
 
 
 def _conversation(query: Query) -> list[dict[str, Any]]:

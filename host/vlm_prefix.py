@@ -86,33 +86,47 @@ class Reader:
         """Drop the beginning, which lies where the model works, but not what is known about the model."""
         self._prefix = self._of = None
 
-    def begin(self, of: tuple[object, object], beginning: Callable[[], Inputs], trials: Callable[[], list[tuple[Inputs, Inputs]]]) -> None:
-        """Make ready for questions with this beginning. of: the instruction and the examples that it is made of; trials: see `_agrees`."""
-        if self._trusted is False or (self._prefix is not None and self._of is not None and self._of[0] == of[0] and self._of[1] is of[1]):
+    def begin(
+        self,
+        of: tuple[object, object],
+        beginning: Callable[[], Inputs],
+        trials: Callable[[], list[tuple[Inputs, Inputs]]],
+        check: Callable[[], None],
+    ) -> None:
+        """Make ready for questions with this beginning. of: the instruction and the examples that it is made of; trials: see `_agrees`; check: raises when nobody
+        waits any more, which passes.
+        """
+        if self._trusted is False or (self._of is not None and self._of[0] == of[0] and self._of[1] is of[1]):
             return
+        self.forget()
         try:
-            self._prefix, self._of = Prefix(self._model, beginning()), of
+            check()
+            prefix = Prefix(self._model, beginning())
             if self._trusted is None:
-                self._trusted = self._agrees(trials())
+                self._trusted = self._agrees(prefix, trials(), check)
+            self._prefix, self._of = (prefix, of) if self._trusted else (None, None)
+        except torch.OutOfMemoryError:
+            log.debug("Avert: there is no room for the beginning of the conversation; it is not kept in this run.")
+            self._of = of
         except UNKNOWN_WAYS as error:
-            if isinstance(error, torch.OutOfMemoryError):
-                raise
             log.debug("Avert: the beginning of the conversation is not kept: %s", error)
             self._trusted = False
-        if not self._trusted:
-            self.forget()
 
     def inputs(self, whole: Inputs, pictures: Inputs) -> Inputs:
         """Give what to generate with: with the kept beginning, or the whole text."""
         return whole if self._prefix is None or not self._prefix.begins(whole) else self._prefix.rest(whole, pictures)
 
-    def _agrees(self, trials: list[tuple[Inputs, Inputs]]) -> bool:
+    def _agrees(self, prefix: Prefix, trials: list[tuple[Inputs, Inputs]], check: Callable[[], None]) -> bool:
         """Compare the first token's logits both ways, for two pictures: they must tell the pictures apart alike."""
-        assert self._prefix is not None
-        if not all(self._prefix.begins(whole) for whole, _ in trials):
+        if not all(prefix.begins(whole) for whole, _ in trials):
             return False
-        long = torch.stack([self._first_logits(whole) for whole, _ in trials])
-        short = torch.stack([self._first_logits(self._prefix.rest(whole, pictures)) for whole, pictures in trials])
+
+        def first(inputs: Inputs) -> Tensor:
+            check()
+            return self._first_logits(inputs)
+
+        long = torch.stack([first(whole) for whole, _ in trials])
+        short = torch.stack([first(prefix.rest(whole, pictures)) for whole, pictures in trials])
         apart = (long[0] - long[1]).norm()
         return bool(apart > 0) and bool((long - short).norm() <= CLOSE * apart)
 

@@ -134,3 +134,33 @@ def test_a_text_encoder_that_writes_does_not_move_the_samplers_bar(monkeypatch: 
     assert not moved
     comfy.utils.ProgressBar(2).update(1)
     assert moved
+
+
+@torch.inference_mode()
+def test_a_comparison_that_finds_no_room_is_made_another_time(vlm_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The question itself is answered, with nothing that was not compared."""
+    backend = tiny_vlms.load("qwen2.5-vl", vlm_models)
+    expected, reader = tiny_vlms.load("qwen2.5-vl", vlm_models).ask(query(pictures(1))), backend._reader
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, "_first_logits", lambda inputs: (_ for _ in ()).throw(torch.OutOfMemoryError("no room")))
+        assert backend.ask(query(pictures(1))) == expected
+        assert backend.ask(query(pictures(1))) == expected
+        assert reader._prefix is None and not reader.uses_prefix
+    backend.forget()
+    assert backend.ask(query(pictures(1))) == expected and reader.uses_prefix
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("in_turn", [True, False])
+def test_the_first_questions_comparison_ends_when_nobody_waits(vlm_models: Path, in_turn: bool) -> None:
+    """It reads whole conversations several times, which takes long on a CPU; what it has found by then is not kept."""
+    backend = tiny_vlms.load("qwen2.5-vl", vlm_models)
+    backend.elsewhere = not in_turn
+    with at_token(backend.patcher.model.inner.lm_head, 2, cancel) as made:
+        if in_turn:
+            with pytest.raises(INTERRUPT):
+                backend.ask(query(pictures(1), tokens=50))
+        else:
+            backend.ask(query(pictures(1), tokens=50))
+    assert len(made) == 2 and backend._reader._prefix is None and not backend._reader.uses_prefix
+    assert backend.ask(query(pictures(1), tokens=50)) and backend._reader.uses_prefix
