@@ -30,7 +30,6 @@ class ClipBackend:
 
     def __init__(self, clip: Any) -> None:
         self._clip = clip
-        self.patcher = clip.patcher
         self.name = type(clip.cond_stage_model).__name__
         if not hasattr(clip, "generate"):
             raise ValueError(TOO_OLD)
@@ -64,6 +63,11 @@ class ClipBackend:
     @property
     def has_gate(self) -> bool:
         return bool(self._writer.none)
+
+    @property
+    def patchers(self) -> list[Any]:
+        """Give what the host holds of it in memory."""
+        return self._writer.patchers
 
     def forget(self) -> None:
         """Keep nothing between questions anyway."""

@@ -69,6 +69,12 @@ class Writer:
         knows = "position_ids" in inspect.signature(self._model.generate).parameters
         return knows and hasattr(self._model, "visual") and not hasattr(self._model, "build_image_inputs")
 
+    @property
+    def patchers(self) -> list[Any]:
+        """Give what the host holds of it in memory."""
+        head = None if self._head is None else self._head.patcher
+        return [self._clip.patcher, *([] if head is None else [head])]
+
     def write(self, tokens: Mapping[str, Any], query: Query) -> str:
         """Answer one conversation."""
         if self._head is not None:

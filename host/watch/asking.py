@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -55,6 +56,9 @@ class Words(Protocol):
     def step(self, step: int, predicted: Tensor) -> None:
         """End a solver step, which began with this prediction [B, ...]."""
 
+    def go_back(self, step: int, picture: int, phrases: tuple[str, ...]) -> None:
+        """Let a picture's negative be what it was before this step: the new one cannot act."""
+
     def close(self, whole: bool) -> None:
         """End the run. whole: it was not broken off."""
 
@@ -86,6 +90,10 @@ class Replayed:
             if picture < len(self.avoided.phrases):
                 self.avoided.phrases[picture] = phrases
         self.entries += [one for one in self._transcript.entries if (one.asked if one.used is None else one.used - 1) == step]
+
+    def go_back(self, step: int, picture: int, phrases: tuple[str, ...]) -> None:
+        self.avoided.phrases[picture] = phrases
+        _without_effect(self.entries, step, picture, phrases)
 
     def close(self, whole: bool) -> None:
         """End the run."""
@@ -132,6 +140,12 @@ class Asked:
         self._owed = self._owed or step in self._due
         if self._owed and self._is_of_use(step) and not self._questions.given_up:
             self._ask(step, predicted)
+
+    def go_back(self, step: int, picture: int, phrases: tuple[str, ...]) -> None:
+        self.avoided.phrases[picture] = phrases
+        # It is to be asked about again, changed or not.
+        self._seen.pop(picture, None)
+        _without_effect(self.entries, step, picture, phrases)
 
     def close(self, whole: bool) -> None:
         if self._questions.busy:
@@ -204,3 +218,10 @@ class Asked:
 
     def _note(self, asked: int, picture: int, kind: str, answer: str = "", used: int | None = None, seconds: float = 0.0) -> None:
         self.entries.append(Entry(asked, picture, kind, answer, self.avoided.phrases[picture], used, seconds))
+
+
+def _without_effect(entries: list[Entry], step: int, picture: int, phrases: tuple[str, ...]) -> None:
+    """Write of what was to act from this step's end on that it does not: a transcript says what acted."""
+    for place, entry in enumerate(entries):
+        if (entry.picture, entry.used) == (picture, step + 1):
+            entries[place] = replace(entry, negative=phrases, used=None)

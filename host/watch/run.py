@@ -25,10 +25,7 @@ from .source import Watched
 
 HOOK = "sampler_post_cfg_function"
 NO_STEPS = "A vision-language model cannot watch this sampler (ar_video), which draws a video frame by frame; use another sampler."
-NOT_ENCODED = '"{text}" could not be encoded and does not act: {why}'
-BROUGHT_BACK = "The diffusion model had to be loaded again after {count} of the questions, since {why}"
-TOGETHER = "others had taken its room; now it fits beside the vision-language model, and stays."
-APART = "the vision-language model and it do not fit into memory together; fewer questions, a smaller model, or `device` cpu in Avert Load VLM spare that."
+NOT_ENCODED = '"{text}" could not be encoded, and the last negative went on: {why}'
 
 
 @dataclass(frozen=True)
@@ -49,8 +46,10 @@ class Watch:
         self._guider = guider
         self._source = source
         self._key = f"avert_watch_{number}"
-        self._residence = Residence(guider, (source.backend, source.clip, source.vae))
         replayed = source.replay is not None
+        backend = None if replayed else source.backend
+        others = (source.clip,) if backend is None else (backend, source.clip, source.vae)
+        self._residence = Residence(guider, others, aside=backend is not None and not backend.elsewhere)
         self._words: Words = Replayed(source.replay) if source.replay is not None else Asked(guider, source, windows, say)
         self._start: StepStart[Tensor] | None = None if replayed else StepStart()
         self._run = run
@@ -58,7 +57,7 @@ class Watch:
         # What others make of new words, at once: text encoders work between evaluations, not inside of one. What a listener returns is left to do by
         # the diffusion model, whose weights some families make a text with: it is called when that is back in memory.
         self.listeners: list[Callable[[str], Callable[[], None]]] = []
-        self._encoded: dict[str, bool] = {}
+        self._encoded: set[str] = set()
         self._in_force: tuple[tuple[str, ...], list[InForce]] = ((), [])
         self._notes: list[str] = []
         self._hook: Callable[[Mapping[str, Any]], Tensor] | None = None
@@ -76,9 +75,6 @@ class Watch:
         options[HOOK] = [function for function in options.get(HOOK, []) if function is not self._hook]
         options["transformer_options"]["wrappers"].get(WrappersMP.SAMPLER_SAMPLE, {}).pop(self._key, None)
         self._words.close(error[0] is None)
-        if self._residence.brought_back:
-            why = TOGETHER if self._residence.together else APART
-            self._notes.append(BROUGHT_BACK.format(count=self._residence.brought_back, why=why))
         # What holds this run in a circle is to be freed at once.
         self._hook = None
         self._start = None
@@ -97,7 +93,7 @@ class Watch:
     @property
     def notes(self) -> list[str]:
         """Give what a user should know."""
-        return [*self._words.notes, *self._notes]
+        return [*self._words.notes, *self._notes, *self._residence.notes]
 
     @property
     def transcript(self) -> Transcript:
@@ -110,9 +106,8 @@ class Watch:
         return Shown(self._source.node, dict(self._words.shown))
 
     def told(self) -> tuple[str, ...]:
-        """Give what each picture is to avoid now, "" for nothing. Words that could not be encoded do not act."""
-        texts = (joined(phrases) for phrases in self._words.avoided.phrases)
-        return tuple(text if self._encoded.get(text) else "" for text in texts)
+        """Give what each picture is to avoid now, "" for nothing."""
+        return tuple(joined(phrases) for phrases in self._words.avoided.phrases)
 
     def in_force(self) -> list[InForce]:
         """List the negatives that act now; pictures with the same words share one."""
@@ -136,11 +131,12 @@ class Watch:
 
         def heard(step: int, denoised: Tensor, x: Tensor, *rest: Any) -> Any:
             begun = None if self._start is None else self._start.begun(x, self._weight)
+            before = list(self._words.avoided.phrases)
             # Whoever looks, answers and encodes may push the diffusion model out of memory, each in turn: it comes back once, after all of them.
             with self._residence:
                 self._words.step(step, denoised if begun is None else begun)
                 encoded = self._encode_new()
-            self._take_in(encoded)
+            self._go_back(step, before, self._take_in(encoded))
             return None if callback is None else callback(step, denoised, x, *rest)
 
         return executor(guider, sigmas, extra_args, heard, *args, **kwargs)
@@ -155,19 +151,30 @@ class Watch:
     def _encode_new(self) -> dict[str, tuple[list[Callable[[], None]] | None, str]]:
         """Let text encoders read words that are new; give what is left to do for each text, or why nothing is."""
         texts = {joined(phrases) for phrases in self._words.avoided.phrases if phrases}
-        return {text: attempt(partial(self._encode, text)) for text in sorted(texts - set(self._encoded))}
+        return {text: attempt(partial(self._encode, text)) for text in sorted(texts - self._encoded)}
 
     def _encode(self, text: str) -> list[Callable[[], None]]:
         return [listener(text) for listener in self.listeners]
 
-    def _take_in(self, encoded: Mapping[str, tuple[list[Callable[[], None]] | None, str]]) -> None:
-        """Let the diffusion model take in what was encoded; words of which anything fails do not act, and the run goes on."""
+    def _take_in(self, encoded: Mapping[str, tuple[list[Callable[[], None]] | None, str]]) -> dict[str, str]:
+        """Let the diffusion model take in what was encoded; give the texts that did not get that far, and why."""
+        failed = {}
         for text, (left, failure) in encoded.items():
             for work in left or ():
                 failure = failure or attempt(work)[1]
-            self._encoded[text] = not failure
             if failure:
-                self._notes.append(NOT_ENCODED.format(text=text, why=failure[:300]))
+                failed[text] = failure
+            else:
+                self._encoded.add(text)
+        return failed
+
+    def _go_back(self, step: int, before: Sequence[tuple[str, ...]], failed: Mapping[str, str]) -> None:
+        """Let pictures keep what they avoided before where their new words cannot act; the same words are tried again when they are said again."""
+        for picture, phrases in enumerate(self._words.avoided.phrases):
+            if joined(phrases) in failed:
+                self._words.go_back(step, picture, before[picture])
+        notes = [NOT_ENCODED.format(text=text, why=why[:300]) for text, why in failed.items()]
+        self._notes += [note for note in notes if note not in self._notes]
 
 
 def mark_of(noise: Any) -> str:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import comfy.model_management
-import comfy.model_patcher
 import comfy.samplers
 import pytest
 import torch
 from avert.host.demo import load_demo
+from avert.host.encode import encode_negative
 from avert.host.install import last_report
 from avert.host.report_text import as_text
 
 import tiny
 from tiny_clip import encode
-from watched_runs import POSITIVE, STATIC, STEPS, Script, guided, in_turn, noise, picture, transcript_of, watched
+from watched_runs import POSITIVE, STATIC, STEPS, Script, between, guided, in_turn, noise, picture, transcript_of, watched
 
 
 def test_a_run_that_saw_nothing_has_nothing_to_say(watched_case: Any) -> None:
@@ -90,42 +90,7 @@ def test_a_diffusion_model_that_was_pushed_out_is_brought_back(watched_case: Any
         tiny.sample(model, positive, empty, cfg, steps=STEPS, noise=noise(4), latent=torch.zeros(4, 16, 8, 8))
     assert len(backend.queries) == 2 and set(taken) == {100} and len(taken) >= 2 + 3
     assert len(asked) == 2 and all(options["memory_required"] > 0 and options["minimum_memory_required"] > 0 for options in asked)
-    assert any("loaded again after 2 of the questions" in note for note in last_report(model).notes)
-
-
-@pytest.mark.parametrize("fits", [True, False])
-def test_who_looks_stays_beside_the_diffusion_model_where_both_fit(
-    demo_worlds: dict[str, Any], monkeypatch: pytest.MonkeyPatch, fits: bool
-) -> None:
-    """The host is asked for both then, so that it unloads what nobody uses in place of one of them; where they do not fit, both would be loaded in part."""
-    world, backend = demo_worlds["guided"], Script(["hat", "none"])
-    eye = comfy.model_patcher.ModelPatcher(torch.nn.Linear(100, 100), torch.device("cpu"), torch.device("cpu"))
-    backend.patcher = eye
-    model = guided(world, STATIC, watched(world, backend))
-    size, asked = [100], []
-    monkeypatch.setattr(type(model), "loaded_size", lambda self: size[0] if self.model is model.model else 100)
-    load, answer = comfy.model_management.load_models_gpu, backend.ask
-
-    def note(models: Any, *args: Any, **options: Any) -> Any:
-        if size[0] < 100 and any(one.model is model.model for one in models):
-            asked.append(set(models))
-            size[0] = 100
-        return load(models, *args, **options)
-
-    def ask(query: Any) -> list[str]:
-        size[0] = 0
-        return answer(query)
-
-    backend.ask = ask  # type: ignore[method-assign]
-    with monkeypatch.context() as patch:
-        patch.setattr(comfy.model_management, "load_models_gpu", note)
-        # Either without end, or none but what is in use: 100 bytes of each.
-        patch.setattr(comfy.model_management, "get_free_memory", lambda *args: 1 << 40 if fits else 0)
-        picture(model, world, 3.0)
-    assert len(asked) == 2 and all((eye in models) is fits for models in asked)
-    assert all((world[1].patcher in models) is fits for models in asked)
-    told = "fits beside the vision-language model" if fits else "do not fit into memory together"
-    assert any(told in note for note in last_report(model).notes)
+    assert any("loaded again after 2 of the steps" in note for note in last_report(model).notes)
 
 
 def test_words_that_the_model_cannot_take_in_do_not_lose_the_picture(watched_case: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,6 +113,61 @@ def test_words_that_the_model_cannot_take_in_do_not_lose_the_picture(watched_cas
     torch.testing.assert_close(found[1], plain[1], atol=1e-4, rtol=1e-4)
     (said,) = (note for note in last_report(model).notes if "could not be encoded" in note)
     assert '"moon"' in said and "no room for the moon" in said
+
+
+def failing_encoder(clip: Any, monkeypatch: pytest.MonkeyPatch, *fails: int) -> None:
+    """Let a text encoder fail at these texts, counted from 1, as when memory runs out for a moment."""
+    encode_it, count = type(clip).encode_from_tokens_scheduled, [0]
+
+    def encoded(self: Any, *args: Any, **options: Any) -> Any:
+        count[0] += 1
+        if count[0] in fails:
+            raise comfy.model_management.OOM_EXCEPTION("no room for words")
+        return encode_it(self, *args, **options)
+
+    monkeypatch.setattr(type(clip), "encode_from_tokens_scheduled", encoded)
+
+
+def sampled(model: Any, world: Any, cfg: float, monkeypatch: pytest.MonkeyPatch, *fails: int) -> torch.Tensor:
+    """Sample as `picture`, with a text encoder that fails at these of the run's own texts."""
+    positive, empty = encode(world[1], POSITIVE), encode(world[1], "")
+    with monkeypatch.context() as patch:
+        failing_encoder(world[1], patch, *fails)
+        return tiny.sample(model, positive, empty, cfg, steps=STEPS, noise=noise(), latent=torch.zeros(1, 16, 8, 8))
+
+
+@pytest.mark.parametrize("mode", ["replace", "accumulate"])
+def test_words_that_cannot_be_encoded_leave_the_last_ones_in_force(watched_case: Any, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the picture, the report and the transcript."""
+    world, mechanism, cfg = watched_case
+    model = guided(world, mechanism, watched(world, Script(["hat"], ["moon"]), mode=mode))
+    found = sampled(model, world, cfg, monkeypatch, 2)
+    assert torch.equal(found, picture(in_turn(world, mechanism, "hat"), world, cfg))
+    told = transcript_of(model)
+    assert [(entry.answer, entry.negative, entry.used) for entry in told.entries] == [("hat", ("hat",), 3), ("moon", ("hat",), None)]
+    assert sum("the last negative went on" in note for note in last_report(model).notes) == 1
+    assert 'said "moon"' in as_text(last_report(model)) and "away from: hat, moon" not in as_text(last_report(model))
+    again = guided(world, mechanism, watched(world, None, replay=(told,)))
+    assert torch.equal(picture(again, world, cfg), found)
+
+
+def test_words_that_could_not_be_encoded_act_when_they_are_said_again(watched_case: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    world, mechanism, cfg = watched_case
+    # Asked again although nothing changed: nothing is known of what it was like.
+    model = guided(world, mechanism, watched(world, Script(["hat"], ["hat"]), min_change=1e9))
+    found = sampled(model, world, cfg, monkeypatch, 1)
+    late = guided(world, mechanism, encode_negative(world[1], "hat"), (between(world[0], 6), 1.0))
+    assert torch.equal(found, picture(late, world, cfg))
+    assert [(entry.kind, entry.used) for entry in transcript_of(model).entries] == [("phrases", None), ("phrases", 6)]
+
+
+def test_a_replay_whose_words_cannot_be_encoded_goes_on(watched_case: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    world, mechanism, cfg = watched_case
+    model = guided(world, mechanism, watched(world, Script(["hat"], ["moon"])))
+    picture(model, world, cfg)
+    again = guided(world, mechanism, watched(world, None, replay=(transcript_of(model),)))
+    assert torch.equal(sampled(again, world, cfg, monkeypatch, 2), picture(in_turn(world, mechanism, "hat"), world, cfg))
+    assert [entry.used for entry in transcript_of(again).entries] == [3, None]
 
 
 FAILURES = {
