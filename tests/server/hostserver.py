@@ -18,7 +18,7 @@ from typing import Any
 
 LOOPBACK = "127.0.0.1"
 START_SECONDS = 120.0
-PROMPT_SECONDS = 90.0
+PROMPT_SECONDS = 180.0
 REQUEST_SECONDS = 30.0
 LINK_NAME = "avert"
 # The environment may name a proxy, which could not reach this machine's loopback.
