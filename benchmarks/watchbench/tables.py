@@ -100,5 +100,10 @@ def write_markdown(results: Results, path: Path, about: dict[str, Any]) -> None:
 
 def write_curves(results: Results, path: Path) -> None:
     """Draw figure 2 of the paper: what is kept out over what is left as it was."""
-    runs = [{**run, "kept": 1 - run["never: content"], "negative": run["gone"], "group": run["method"]} for run in results.runs]
+    runs = [{**run, "kept": 1 - run["never: content"], "negative": run["gone"], "group": _group(run["method"])} for run in results.runs]
     write_plot(runs, path, PANELS, "share gone")
+
+
+def _group(way: str) -> str:
+    """Give the way of which this is a variant: they share a colour."""
+    return way.removesuffix(", accumulated").removesuffix(", late")

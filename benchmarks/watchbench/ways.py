@@ -82,23 +82,24 @@ def source(clip: Any, vae: Any, backend: Any, words: tuple[str, ...], way: Way) 
 
 
 PLAIN = {"guided": "guided, no negative", "few_step": "few steps, no negative"}
-SCALES, DNG_SCALES, VSF_SCALES, NAG_SCALES = (1.0, 2.0, 3.0, 5.0), (3.0, 10.0), (0.5, 0.75, 1.0, 1.5), (3.0, 5.0, 9.0)
+# A list needs less than one word to do as much.
+SCALES, DNG_SCALES, VSF_SCALES, NAG_SCALES = (1.0, 2.0, 3.0, 5.0), (3.0, 10.0, 30.0), (0.5, 0.75, 1.0, 1.5), (3.0, 5.0, 9.0)
 # An answer takes 7.4 of 50 steps in the paper: 3 of 20.
 LATE = 3
 STATIC, DYNAMIC, FLIPPED, NORMALIZED = "static", "DNG, static words", "VSF, static words", "NAG, static words"
 WAYS = (
     Way(PLAIN["guided"], None, (0.0,)),
     Way(STATIC, static, SCALES),
-    Way("VL-DNP, static strength", static, (*SCALES, 8.0), watched=True, rival=STATIC),
+    Way("VL-DNP, static strength", static, (*SCALES, 8.0, 20.0), watched=True, rival=STATIC),
     Way("VL-DNP, static strength, accumulated", static, SCALES, watched=True, mode="accumulate", rival=STATIC),
     Way("VL-DNP, static strength, late", static, (3.0, 5.0, 8.0), watched=True, late=LATE, rival=STATIC),
     Way(DYNAMIC, dng, DNG_SCALES),
-    Way("VL-DNP, DNG", dng, DNG_SCALES, watched=True, rival=DYNAMIC),
+    Way("VL-DNP, DNG", dng, (*DNG_SCALES, 100.0), watched=True, rival=DYNAMIC),
     Way(PLAIN["few_step"], None, (0.0,), "few_step"),
-    Way(FLIPPED, vsf, VSF_SCALES, "few_step"),
+    Way(FLIPPED, vsf, (0.25, *VSF_SCALES), "few_step"),
     Way("VL-DNP, VSF", vsf, (*VSF_SCALES, 2.5), "few_step", watched=True, rival=FLIPPED),
-    Way("VL-DNP, VSF, accumulated", vsf, VSF_SCALES[1:], "few_step", watched=True, mode="accumulate", rival=FLIPPED),
-    Way(NORMALIZED, nag, NAG_SCALES, "few_step"),
+    Way("VL-DNP, VSF, accumulated", vsf, (*VSF_SCALES[1:], 2.5), "few_step", watched=True, mode="accumulate", rival=FLIPPED),
+    Way(NORMALIZED, nag, (2.0, *NAG_SCALES), "few_step"),
     Way("VL-DNP, NAG", nag, (*NAG_SCALES, 15.0), "few_step", watched=True, rival=NORMALIZED),
     Way("VL-DNP, NAG, accumulated", nag, NAG_SCALES, "few_step", watched=True, mode="accumulate", rival=NORMALIZED),
 )
