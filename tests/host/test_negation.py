@@ -64,6 +64,7 @@ def test_unrelated_negatives_change_less_than_related_ones(bench: Bench) -> None
     assert guided["Q"] > 0
 
 
+@pytest.mark.slow
 def test_vsf_turned_off_is_no_guidance(bench: Bench) -> None:
     none, pictures = bench.run(find("none"), 0.0)
     off, shown = bench.run(find(VSF), 0.0)

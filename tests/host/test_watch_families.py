@@ -80,7 +80,8 @@ def told(spec: Spec, words: tuple[str, ...], mechanism: Any) -> Any:
     return guided(world, mechanism, watched(world, Script(words), str(STEPS)))
 
 
-@pytest.mark.parametrize("mechanism", [STATIC, pytest.param(DNG, marks=pytest.mark.slow)], ids=["static", "dng"])
+@pytest.mark.slow
+@pytest.mark.parametrize("mechanism", [STATIC, DNG], ids=["static", "dng"])
 @pytest.mark.parametrize("name", [*OTHERS, *spec_params()])
 def test_each_picture_of_a_batch_has_its_own_words(name: str, mechanism: Any) -> None:
     """Words of as many tokens are evaluated together, at the cost of one text; others apart, where they are not filled up to one length."""

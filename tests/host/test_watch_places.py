@@ -103,17 +103,20 @@ def test_words_act_where_fixed_negatives_do(where: str) -> None:
     assert_as_fixed("sd3", PLACES[where], (STATIC,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", MORE)
 def test_words_have_what_fixed_negatives_are_given(where: str) -> None:
     assert_as_fixed("sd15", MORE[where](), (STATIC,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inside", [VSF, NAG], ids=["vsf", "nag"])
 def test_beside_guidance_inside_the_attention(inside: Any) -> None:
     """Which is not to take the negative's part of an area for the positive's."""
     assert_as_fixed("sd3", PLACES["areas"], (inside, DNG))
 
 
+@pytest.mark.slow
 def test_each_picture_of_a_batch_has_its_own_words_in_each_area() -> None:
     words, clip, base = ("hat", "dog", "none"), tiny_clip("sd3"), model("sd3")
     noise = torch.randn(len(words), 16, 16, 16, generator=torch.Generator().manual_seed(4))
