@@ -34,6 +34,7 @@ def test_an_answer_that_takes_too_long_is_ended(watched_case: Any) -> None:
     assert any("failed at step 6" in note and "more than 0.5 s" in note for note in last_report(model).notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overlap", [False, True])
 def test_an_answer_that_was_cut_off_in_time_is_no_answer(demo_worlds: dict[str, Any], overlap: bool) -> None:
     """A back end that ends at once when its time is over has said nothing, not that there is nothing: the last negative goes on."""

@@ -31,6 +31,7 @@ def test_training_left_its_summary() -> None:
     assert all(entry["minutes"] > 0 for entry in summary.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [4, 8])
 @torch.no_grad()
 def test_prompts_show_their_main_thing_at_cfg_1(steps: int) -> None:
